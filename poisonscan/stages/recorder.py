@@ -91,8 +91,9 @@ class Recorder:
             self._pending_extras = []
         if self._pending_rows:
             self._rows.append(self._pending_rows)
-            self._context.advance(Counter(str(row[self._label]) for row in self._pending_rows))
-            self._pending_rows = []
+            # Forgotten before anybody is told: a parent that is gone cannot hear, and we flush once more.
+            written, self._pending_rows = self._pending_rows, []
+            self._context.advance(Counter(str(row[self._label]) for row in written))
         self._flushed_at = time.monotonic()
 
     @asynccontextmanager

@@ -278,6 +278,28 @@ def test_a_picture_whose_row_was_lost_is_not_kept_twice(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+class Orphan(Listener):
+    """The context of a worker whose parent was killed: nobody is left to hear it."""
+
+    def advance(self, counts: Mapping[str, int]) -> None:
+        raise BrokenPipeError
+
+
+def test_rows_that_nobody_hears_of_any_more_are_not_written_twice(tmp_path: Path) -> None:
+    """The parent dies between a row's way to disk and the word of it; the worker flushes once more."""
+    kinds = (recheck.OBSERVED, schema.OBSERVED), (recheck.QUARANTINE, schema.QUARANTINE)
+    orphan = Recorder(tmp_path, 0, *kinds, "verdict", Orphan())
+    orphan.add(observed(1))
+    with pytest.raises(BrokenPipeError):
+        orphan.flush()
+    orphan.flush()
+    orphan.finish(complete=False)
+    heir = recorder(tmp_path)
+    assert heir.done() == {1}
+    heir.finish(complete=True)
+    assert [row["row"] for row in read(tmp_path, recheck.OBSERVED)] == [1]
+
+
 def test_killed_between_the_two_parts_of_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pictures' part is written, the rows' part is not: the pictures must not be lost by resuming."""
     first = recorder(tmp_path)
