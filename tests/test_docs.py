@@ -51,7 +51,7 @@ TABLES = {
 _HEAD = """\
 # Settings
 
-Made from `poisonscan/config.py` by `python tests/test_docs.py`; do not edit by hand.
+Made from `poisonscan/config/` by `python tests/test_docs.py`; do not edit by hand.
 
 Each setting is a flag of the verbs that use it (`timeout_s` is `--timeout-s`; a switch that is on is turned
 off with `--no-...`) and a key of a TOML file given with `--config`. Flags overrule the file. An unknown

@@ -282,7 +282,7 @@ class Orphan(Listener):
     """The context of a worker whose parent was killed: nobody is left to hear it."""
 
     def advance(self, counts: Mapping[str, int]) -> None:
-        raise BrokenPipeError
+        raise BrokenPipeError(sum(counts.values()))
 
 
 def test_rows_that_nobody_hears_of_any_more_are_not_written_twice(tmp_path: Path) -> None:
