@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import imagehash
 import numpy as np
 import pandas as pd
 import pdqhash
@@ -26,7 +27,6 @@ from PIL import Image
 from poisonscan.compare.pictures import compare_pictures
 from poisonscan.config import CompareSettings, DecodeSettings
 from poisonscan.fingerprint.decode import fingerprint
-from poisonscan.fingerprint.hashes import hamming
 from poisonscan.records import Box, Fingerprint, Group, Published, Verdict
 from poisonscan.redteam.edits import EDITS, Kind
 
@@ -75,7 +75,7 @@ def judge_photo(numbered: tuple[int, Path]) -> list[Judged]:
     number, path = numbered
     body = path.read_bytes()
     image = Image.open(io.BytesIO(body))
-    old, old_pdq = _fingerprint(body), _pdq(body)
+    old, old_phash, old_pdq = _fingerprint(body), _phash(body), _pdq(body)
     judged = []
     for place, (name, edit) in enumerate(EDITS.items()):
         made = edit.apply(image, np.random.default_rng([number, place]))
@@ -92,7 +92,7 @@ def judge_photo(numbered: tuple[int, Path]) -> list[Judged]:
                 found.verdict,
                 suspicious,
                 sha256_differs=old.sha256 != new.sha256,
-                phash_differs=hamming(old.phash, new.phash) > PHASH_LIMIT,
+                phash_differs=int((old_phash != _phash(made.data)).sum()) > PHASH_LIMIT,
                 pdq_differs=int((old_pdq != _pdq(made.data)).sum()) > PDQ_LIMIT,
                 boxed=boxed,
                 seconds=seconds,
@@ -195,6 +195,11 @@ def _fingerprint(body: bytes) -> Fingerprint:
     if not isinstance(found, Fingerprint):
         raise TypeError(f"an edit gave no picture: {found.reason}")
     return found
+
+
+def _phash(body: bytes) -> NDArray[np.bool_]:
+    with Image.open(io.BytesIO(body)) as image:
+        return np.asarray(imagehash.phash(image).hash).ravel()
 
 
 def _pdq(body: bytes) -> NDArray[np.int64]:

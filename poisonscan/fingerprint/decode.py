@@ -11,9 +11,10 @@ import PIL
 from PIL import ExifTags, Image, ImageOps, features
 
 from poisonscan.fingerprint.essence import EXIF_ERRORS, essence, pixels_essence
-from poisonscan.fingerprint.grids import grids_of, pack
-from poisonscan.fingerprint.hashes import byte_digests, phash
+from poisonscan.fingerprint.grids import SIDEWAYS, grids_of, pack, turned
+from poisonscan.fingerprint.hashes import byte_digests, exact_phash, phash
 from poisonscan.fingerprint.sniff import ALLOWED_FORMATS, describe, format_of
+from poisonscan.fingerprint.working import ask_for, reduction, working_picture
 from poisonscan.records import DecodeFailure, Fingerprint, Published, Verdict
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerpri
 
     Args:
         body: the bytes served.
-        published: the publisher's hashes; asks for sha512 and md5 where it has them.
+        published: the publisher's hashes; asks for sha512, md5 and an exact pHash where it has them.
         max_pixels: width x height above which the picture is not decoded.
 
     Raises:
@@ -48,15 +49,21 @@ def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerpri
         if image.width * image.height > max_pixels:
             size = f"{image.width} x {image.height} pixels"
             return DecodeFailure(Verdict.UNDECODABLE, f"{size} exceed the limit of {max_pixels:,}")
+        width, height = image.size
+        coded = essence(body, image_format)
+        if coded and not published.phash:  # nothing is computed that needs every pixel
+            ask_for(image, reduction(width, height))
         image.load()
-        upright = turned_upright(image)
-        luma, chroma, texture = pack(grids_of(rgb_pixels(upright)))
+        working, extent = working_picture(rgb(image), width, height)
+        grids = grids_of(np.asarray(working), extent)
+        orientation = orientation_of(image)
+        luma, chroma, texture = pack(turned(grids, orientation))
         return Fingerprint(
             **byte_digests(body, published),
-            essence=essence(body, image_format) or pixels_essence(upright),
-            phash=phash(image),
-            width=upright.width,
-            height=upright.height,
+            essence=coded or pixels_essence(turned_upright(image)),
+            phash=exact_phash(image) if published.phash else phash(grids.luma),
+            width=height if orientation in SIDEWAYS else width,
+            height=width if orientation in SIDEWAYS else height,
             format=image_format,
             luma=luma,
             chroma=chroma,
@@ -67,22 +74,37 @@ def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerpri
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """The pixels as a training loader sees them: (height, width, 3) uint8, transparency over white."""
+    return np.asarray(rgb(image))
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """The picture as a training loader sees it: mode RGB, transparency over white."""
     if image.mode in _DEEP_MODES:
         image = _eight_bit(image)
     elif image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, and 1 where a block cannot be parsed: that must not cost the picture."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except EXIF_ERRORS:
+        return 1
+    return int(value) if value in range(1, 9) else 1
 
 
 def turned_upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF block says; the very same object where there is nothing to turn.
 
-    A block that Pillow cannot parse turns nothing: it must not cost the picture.
+    A block that Pillow cannot parse turns nothing.
     """
+    if orientation_of(image) == 1:
+        return image
     try:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        return ImageOps.exif_transpose(image) if turned else image
+        return ImageOps.exif_transpose(image)
     except EXIF_ERRORS:
         return image
 

@@ -9,8 +9,7 @@ how far the cell's mean may move when the picture is resampled, sharpened or cli
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,8 @@ RGB_TO_YCBCR = np.array(
 )
 """ITU-T T.871 (JFIF), section 7: the same transform that JPEG stores pictures in."""
 
-_SAMPLES = 6
-"""Pixels a cell and axis that are enough for texture; a cell of the stored grid then averages 144."""
+_MIDDLE = 128.0
+"""Grey levels taken off before squaring, so that float32 holds the squares of a flat cell well enough."""
 
 
 class Grids(NamedTuple):
@@ -45,41 +44,62 @@ class Grids(NamedTuple):
     texture: NDArray[np.float64]
 
 
-def area_means(pixels: NDArray[np.uint8 | np.uint16], side: int) -> NDArray[np.float32]:
+def area_means(
+    pixels: NDArray[np.uint8 | np.float32], side: int, extent: tuple[float, float] | None = None
+) -> NDArray[np.float32]:
     """Exact area averages.
 
     Args:
-        pixels: (height, width, channels), whole numbers; any size, also smaller than the grid.
+        pixels: (height, width, channels); any size, also smaller than the grid.
         side: cells a side.
+        extent: height and width of the picture in these pixels, if it does not fill the last of them.
 
     Returns:
-        (side, side, channels) float32 in the range of `pixels`.
+        (channels, side, side) in the range of `pixels`.
     """
     height, width, channels = pixels.shape
-    rows = _row_means(pixels.reshape(height, width * channels), side)
-    means: NDArray[np.float32] = _weights(width, side) @ rows.reshape(side, width, channels)
-    return means
+    down, across = extent or (height, width)
+    rows = _weights(height, side, down) @ pixels.reshape(height, width * channels).astype(np.float32)
+    # Channels in front, or the second product is one of many matrices of three columns each.
+    bands = rows.reshape(side, width, channels).transpose(2, 0, 1).reshape(channels * side, width)
+    means: NDArray[np.float32] = bands @ _weights(width, side, across).T
+    return means.reshape(channels, side, side)
 
 
-def grids_of(pixels: NDArray[np.uint8]) -> Grids:
-    """The grids of an RGB picture (height, width, 3), uint8."""
-    ycbcr = area_means(pixels, LUMA_SIDE).astype(np.float64) @ RGB_TO_YCBCR.T
-    to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE)
-    chroma = to_chroma @ np.moveaxis(ycbcr[..., 1:], 2, 0) @ to_chroma.T
-    return Grids(ycbcr[..., 0], chroma, _texture(pixels[..., 1]))
+def grids_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> Grids:
+    """The grids of an RGB picture (height, width, 3), uint8; `extent` as for `area_means`."""
+    means = area_means(pixels, LUMA_SIDE, extent).astype(np.float64)
+    luma, blue, red = np.tensordot(RGB_TO_YCBCR, means, 1)
+    to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
+    chroma = to_chroma @ np.stack([blue, red]) @ to_chroma.T
+    green = pixels[..., 1:2].astype(np.float32) - np.float32(_MIDDLE)
+    (square,) = area_means(green * green, LUMA_SIDE, extent)
+    return Grids(luma, chroma, _texture(means[1] - _MIDDLE, square.astype(np.float64)))
 
 
-def _texture(channel: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Rms deviation within luma cells, over groups of cells, from a regular sample of the pixels."""
-    height, width = channel.shape
-    enough = LUMA_SIDE * _SAMPLES
-    values = channel[:: max(1, height // enough), :: max(1, width // enough)].astype(np.uint16)
-    mean, mean_square = np.moveaxis(area_means(np.dstack([values, values * values]), LUMA_SIDE), 2, 0)
-    variance = np.maximum(mean_square.astype(np.float64) - mean.astype(np.float64) ** 2, 0)
+def _texture(mean: NDArray[np.float64], mean_square: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rms deviation within luma cells, over groups of cells, from (LUMA_SIDE, LUMA_SIDE) means."""
+    variance = np.maximum(mean_square - mean**2, 0)
     ratio = LUMA_SIDE // TEXTURE_SIDE
     blocks = variance.reshape(TEXTURE_SIDE, ratio, TEXTURE_SIDE, ratio)
     rms: NDArray[np.float64] = np.sqrt(blocks.mean(axis=(1, 3)))
     return rms
+
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations that swap width and height."""
+
+
+def turned(grids: Grids, orientation: int) -> Grids:
+    """The grids of the picture turned as its EXIF orientation, 1 to 8, says (CIPA DC-008, section 4.6.4)."""
+    axes = (-1, -2) if orientation in SIDEWAYS else (-2, -1)
+    down = -1 if orientation in {3, 4, 7, 8} else 1
+    across = -1 if orientation in {2, 3, 6, 7} else 1
+
+    def turn(grid: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.moveaxis(grid, axes, (-2, -1))[..., ::down, ::across]
+
+    return Grids(turn(grids.luma), turn(grids.chroma), turn(grids.texture))
 
 
 def pack(grids: Grids) -> tuple[bytes, bytes, bytes]:
@@ -99,37 +119,11 @@ def _to_bytes(values: NDArray[np.float64]) -> bytes:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8).tobytes()
 
 
-def _row_means(rows: NDArray[np.uint8 | np.uint16], side: int) -> NDArray[np.float32]:
-    """Means over `side` equal bands of rows: (height, n) whole numbers to (side, n) float32.
-
-    Whole rows are summed as integers, then the fractions of rows at the edges are moved to the band they
-    belong to. Twice as fast as multiplying by `_weights`, and safe from a BLAS that starts threads.
-    """
-    starts, fractions = _band_edges(len(rows), side)
-    # A band of so few rows that their sum fits 16 bits is the rule; sums of narrow integers are faster.
-    kind = np.min_scalar_type((len(rows) // side + 1) * int(np.iinfo(rows.dtype).max))
-    wide: NDArray[np.unsignedinteger[Any]] = rows.astype(kind, copy=False)
-    sums = np.empty((side, rows.shape[1]), kind)
-    for band, (start, stop) in enumerate(pairwise(starts.tolist())):
-        np.add.reduce(wide[start:stop], axis=0, out=sums[band])
-    edges = wide[starts] * fractions
-    means: NDArray[np.float32] = (sums + edges[1:] - edges[:-1]) * np.float32(side / len(rows))
-    return means
-
-
 @lru_cache(maxsize=512)
-def _band_edges(length: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The rows in which the side + 1 edges of the bands lie, and the fraction of each above its edge."""
-    edges = np.linspace(0, length, side + 1)
-    starts = np.minimum(edges.astype(np.int64), length - 1)
-    return starts, (edges - starts).astype(np.float32)[:, None]
-
-
-@lru_cache(maxsize=512)
-def _weights(length: int, side: int) -> NDArray[np.float32]:
-    """(side, length) matrix whose rows average the pixels under each cell."""
-    edges = np.linspace(0, length, side + 1)
+def _weights(length: int, side: int, extent: float) -> NDArray[np.float32]:
+    """(side, length) matrix whose rows average the pixels under each cell of `extent` pixels."""
+    edges = np.linspace(0, extent, side + 1)
     pixel = np.arange(length)
     covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    weights: NDArray[np.float32] = (np.clip(covered, 0, 1) * (side / length)).astype(np.float32)
+    weights: NDArray[np.float32] = (np.clip(covered, 0, 1) * (side / extent)).astype(np.float32)
     return weights

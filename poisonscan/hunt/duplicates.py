@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import dctn
 
+from poisonscan.fingerprint.hashes import phashes
 from poisonscan.hunt.diversity import (
     caption_groups,
     content_words,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from poisonscan.hunt.model import Bytes, Corpus, Pixels
 
-_GRID, _LOW = 32, 8
+_GRID = 32
 _CHUNK = 256
 _BANDS = 4
 _BITS = 6
@@ -100,13 +100,6 @@ class _Group:
         return bool(self.domains) and effective_number(self.domains) < 1.5  # noqa: PLR2004 - between one and two
 
 
-def hashes_of(lumas: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """64-bit pHash of each picture (n, 32, 32), as `imagehash.phash` defines it."""
-    low = dctn(lumas, axes=(1, 2))[:, :_LOW, :_LOW].reshape(len(lumas), -1)
-    bits = low > np.median(low, axis=1, keepdims=True)
-    return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(-1)
-
-
 def blocks_of(pictures: Bytes) -> NDArray[np.float32]:
     """Mean colour of 32 x 32 blocks of pictures (n, SIDE, SIDE, 3): shape (n, 32, 32, 3), 0..255."""
     size = SIDE // _GRID
@@ -116,7 +109,7 @@ def blocks_of(pictures: Bytes) -> NDArray[np.float32]:
 
 def copy_groups(pixels: Pixels) -> list[tuple[list[int], NDArray[np.float32]]]:
     """Groups of rows that show the same picture, each with its blocks' mean, verified on pixels."""
-    hashes = np.concatenate([hashes_of(_luma(blocks)) for _, blocks in _all_blocks(pixels)])
+    hashes = np.concatenate([phashes(_luma(blocks)) for _, blocks in _all_blocks(pixels)])
     verified = (_verified(pixels, group) for group in joined(len(hashes), _near(hashes)))
     return [found for found in verified if len(found[0]) > 1]
 

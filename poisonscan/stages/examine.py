@@ -56,9 +56,10 @@ async def examine_safely(
 
 
 def wanted(published: Sequence[Published]) -> Published:
-    """The digests that any of several rows asks for: what is set here is to be computed."""
+    """The hashes that any of several rows asks for: what is set here is to be computed."""
     return Published(
         sha256=next((one.sha256 for one in published if one.sha256), None),
         sha512=next((one.sha512 for one in published if one.sha512), None),
         md5=next((one.md5 for one in published if one.md5), None),
+        phash=next((one.phash for one in published if one.phash), None),
     )

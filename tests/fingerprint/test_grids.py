@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonscan.fingerprint.grids import area_means, grids_of, pack
+from poisonscan.fingerprint.grids import area_means, grids_of, pack, turned
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, TEXTURE_SIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 SIDES = st.integers(1, 70)
@@ -46,12 +48,12 @@ def exact_mean(pixels: NDArray[np.uint8], side: int, row: int, column: int, chan
 def test_area_means_are_exact(height: int, width: int, side: int, seed: int) -> None:
     pixels = pixels_of(height, width, seed)
     means = area_means(pixels, side)
-    assert means.shape == (side, side, 3)
+    assert means.shape == (3, side, side)
     cells = np.random.default_rng(seed).integers(0, side, (4, 2)).tolist()
     for row, column in [*cells, (0, 0), (side - 1, side - 1)]:
         for channel in range(3):
             expected = float(exact_mean(pixels, side, row, column, channel))
-            assert means[row, column, channel] == pytest.approx(expected, abs=2e-3)
+            assert means[channel, row, column] == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 50), (50, 1), (31, 33), (640, 480), (1001, 777)])
@@ -78,6 +80,42 @@ def test_turning_the_picture_turns_the_grids(height: int, width: int, seed: int)
     assert np.allclose(mirrored.chroma, upright.chroma[:, :, ::-1], atol=1e-2)
     turned = grids_of(np.rot90(pixels))
     assert np.allclose(turned.luma, np.rot90(upright.luma), atol=1e-2)
+
+
+TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: np.swapaxes(pixels, 0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(np.swapaxes(pixels, 0, 1), 2),
+    8: np.rot90,
+}
+"""What shows a stored picture upright, by its EXIF orientation."""
+
+
+@given(SIDES, SIDES, st.sampled_from(sorted(TURNS)), st.integers(0, 1000))
+def test_turned_grids_are_those_of_the_turned_picture(
+    height: int, width: int, orientation: int, seed: int
+) -> None:
+    pixels = pixels_of(height, width, seed)
+    mine, theirs = turned(grids_of(pixels), orientation), grids_of(TURNS[orientation](pixels))
+    assert np.allclose(mine.luma, theirs.luma, atol=1e-2)
+    assert np.allclose(mine.chroma, theirs.chroma, atol=1e-2)
+    assert np.allclose(mine.texture**2, theirs.texture**2, atol=0.5)
+
+
+@given(SIDES, SIDES, st.integers(1, 32), st.integers(1, 4), st.integers(0, 1000))
+def test_a_last_pixel_that_is_filled_in_part_counts_in_part(
+    height: int, width: int, side: int, factor: int, seed: int
+) -> None:
+    """Pixels repeated `factor` times, all but the last: its extent says that it stands for less."""
+    pixels = pixels_of(height, width, seed)
+    larger = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+    cut = larger[: (height - 1) * factor + 1, : (width - 1) * factor + 1]
+    extent = len(cut) / factor, cut.shape[1] / factor
+    assert np.allclose(area_means(pixels, side, extent), area_means(cut, side), atol=1e-2)
 
 
 @given(SIDES, SIDES, st.integers(1, 4))

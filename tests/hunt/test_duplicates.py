@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from poisonscan.hunt.duplicates import Duplicates, blocks_of, copy_groups, hashes_of
+from poisonscan.fingerprint.hashes import phashes
+from poisonscan.hunt.duplicates import Duplicates, blocks_of, copy_groups
 from poisonscan.hunt.model import SIDE, Bytes, Corpus, Suspicion
 from poisonscan.records import Kind
 from poisonscan.redteam.pictures import draw
@@ -68,7 +69,7 @@ COPIES = [0, 5, 11, 17, 23, 29, 35, 41, 47, 53]
 def test_the_hash_is_imagehashs(originals: Bytes) -> None:
     """Bit for bit on the same 32 x 32 luma, and a few bits off where its own resize rounds otherwise."""
     blocks = blocks_of(originals)
-    mine = hashes_of(blocks @ np.array([0.299, 0.587, 0.114], np.float32))
+    mine = phashes(blocks @ np.array([0.299, 0.587, 0.114], np.float32))
     for picture, value in zip(originals, mine, strict=True):
         theirs = int(str(imagehash.phash(Image.fromarray(picture))), 16)
         assert (int(value) ^ theirs).bit_count() <= 12
