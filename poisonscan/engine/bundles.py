@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 MOST_CALLS = 16
 """Calls a bundle: 8 to 32 measure alike, and few are made again when one of them fails."""
-_IN_FLIGHT = 2  # one at work and one waiting in the worker's pipe, so that it never idles
+_QUEUED = 1  # one that waits while the workers are busy, so that none idles
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,16 @@ class _Call:
 
 
 class Bundles:
-    """Bundles the calls to a sandbox with one worker. Belongs to one event loop.
+    """Bundles the calls to a sandbox. Belongs to one event loop.
 
     Args:
         sandbox: makes the calls.
+        workers: how many it has.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, workers: int = 1) -> None:
         self._sandbox = sandbox
+        self._most = workers + _QUEUED
         self._waiting: deque[_Call] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -57,7 +59,7 @@ class Bundles:
         return await answer
 
     def _hand_over(self) -> None:
-        while self._waiting and len(self._running) < _IN_FLIGHT:
+        while self._waiting and len(self._running) < self._most:
             bundle = [self._waiting.popleft() for _ in range(min(MOST_CALLS, len(self._waiting)))]
             task = asyncio.create_task(self._run([call for call in bundle if not call.answer.done()]))
             self._running.add(task)

@@ -37,9 +37,10 @@ class _WorkerContext:
     the kernel neither tears nor mixes with another.
     """
 
-    def __init__(self, reports: Connection, stop: ctypes.c_bool) -> None:
+    def __init__(self, reports: Connection, stop: ctypes.c_bool, share: int) -> None:
         self._reports = reports
         self._stop = stop
+        self.share = share
 
     def advance(self, counts: Mapping[str, int]) -> None:
         self._reports.send(dict(counts))
@@ -49,7 +50,7 @@ class _WorkerContext:
 
 
 class LocalEngine(Generic[S]):
-    """Runs a task over shards in `workers` processes.
+    """Runs a task over shards in up to `workers` processes, one a shard.
 
     A worker that dies takes nobody along: its shard is run again by a new one, and a task resumes what
     it finds half done. SIGINT and SIGTERM let rows in flight finish.
@@ -83,10 +84,12 @@ class _Crew(Generic[S]):
         self._task = task
         self._shards = shards
         self._stop = stop
+        n_hired = min(workers, max(len(shards), 1))
+        self._share = workers // n_hired
         self._reports, self._reporter = _spawn.Pipe(duplex=False)
         self._waiting = deque(range(len(shards)))
         self._deaths: Counter[int] = Counter()
-        self._idle = [self._hire() for _ in range(workers)]
+        self._idle = [self._hire() for _ in range(n_hired)]
         self._running: dict[Future[None], tuple[int, ProcessPoolExecutor]] = {}
 
     def work(self) -> Iterator[Event[S]]:
@@ -119,7 +122,7 @@ class _Crew(Generic[S]):
 
     def _hire(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            1, mp_context=_spawn, initializer=_enter, initargs=(self._reporter, self._stop)
+            1, mp_context=_spawn, initializer=_enter, initargs=(self._reporter, self._stop, self._share)
         )
 
     def _begin(self, number: int, pool: ProcessPoolExecutor) -> None:
@@ -152,12 +155,12 @@ class _Crew(Generic[S]):
             yield Progress(self._reports.recv())
 
 
-def _enter(reports: Connection, stop: ctypes.c_bool) -> None:
+def _enter(reports: Connection, stop: ctypes.c_bool, share: int) -> None:
     global _context  # noqa: PLW0603 - the one value a pool's initializer can hand to its tasks
     die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent passes the word on through `stop`
-    _context = _WorkerContext(reports, stop)
+    _context = _WorkerContext(reports, stop, share)
 
 
 def _call(task: Task[Any], shard: Any) -> None:  # noqa: ANN401 - the engine does not know what a shard is

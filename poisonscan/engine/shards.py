@@ -17,6 +17,10 @@ S = TypeVar("S")
 class Context(Protocol):
     """What a task sees of the engine."""
 
+    @property
+    def share(self) -> int:
+        """Processes that this task may keep busy: 1, and more where there are fewer shards than workers."""
+
     def advance(self, counts: Mapping[str, int]) -> None:
         """Report rows finished since the last call, by label."""
 

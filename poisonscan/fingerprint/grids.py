@@ -69,7 +69,7 @@ def area_means(
 def grids_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> Grids:
     """The grids of an RGB picture (height, width, 3), uint8; `extent` as for `area_means`."""
     means = area_means(pixels, LUMA_SIDE, extent).astype(np.float64)
-    luma, blue, red = np.tensordot(RGB_TO_YCBCR, means, 1)
+    luma, blue, red = (RGB_TO_YCBCR @ means.reshape(3, -1)).reshape(means.shape)
     to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
     chroma = to_chroma @ np.stack([blue, red]) @ to_chroma.T
     green = pixels[..., 1:2].astype(np.float32) - np.float32(_MIDDLE)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import imagehash
 import numpy as np
-from scipy.fft import dctn
+from scipy.fft import dct
+
+from poisonscan.records import LUMA_SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
     from poisonscan.records import Published
 
-_LOW = 8
-"""Cosines an axis that a pHash keeps of the transform."""
+_COSINES = dct(np.eye(LUMA_SIDE), axis=0)[:8]
+"""The slowest eight cosines, which are all that a pHash keeps of the transform: (8, 32)."""
 
 
 def byte_digests(body: bytes, published: Published) -> dict[str, str]:
@@ -48,8 +50,12 @@ def phash(luma: NDArray[np.floating]) -> str:
 
 def phashes(lumas: NDArray[np.floating]) -> NDArray[np.uint64]:
     """The pHash of many luma grids (n, 32, 32) at once: shape (n,)."""
-    low = dctn(lumas, axes=(1, 2))[:, :_LOW, :_LOW].reshape(len(lumas), -1)
-    bits = low > np.median(low, axis=1, keepdims=True)
+    low = (_COSINES @ lumas @ _COSINES.T).reshape(len(lumas), -1)
+    middle = low.shape[1] // 2
+    # The median of an even number of values, in a fifth of the time that np.median takes for so few.
+    bits = low > np.partition(low, (middle - 1, middle))[:, middle - 1 : middle + 1].mean(
+        axis=1, keepdims=True
+    )
     packed: NDArray[np.uint64] = np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(-1)
     return packed
 

@@ -90,7 +90,7 @@ def run_missing(
         IncompleteError: some are still missing; the same command continues.
     """
     missing = _missing(folder, kind, shards)
-    engine: LocalEngine[X] = LocalEngine(min(workers, max(len(missing), 1)))
+    engine: LocalEngine[X] = LocalEngine(workers)
     try:
         for event in engine.run(task, missing):
             if isinstance(event, Progress):

@@ -26,20 +26,27 @@ T = TypeVar("T")
 class Worker:
     """The tools of a worker process. `worker()` gives the process's own.
 
+    Args:
+        fetch: how to ask the web.
+        decode: how to decode.
+        decoders: processes that decode.
+
     Attributes:
         fetcher: asks the web.
         sandbox: decodes.
     """
 
-    def __init__(self, fetch: FetchSettings, decode: DecodeSettings) -> None:
+    def __init__(self, fetch: FetchSettings, decode: DecodeSettings, decoders: int) -> None:
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._open = AsyncExitStack()
-        self.sandbox, self.fetcher = self._runner.run(self._enter(fetch, decode))
+        self.sandbox, self.fetcher = self._runner.run(self._enter(fetch, decode, decoders))
 
-    async def _enter(self, fetch: FetchSettings, decode: DecodeSettings) -> tuple[Bundles, Fetcher]:
-        sandbox = Sandbox(1, decode.decode_timeout_s, decode.memory_mib, preload=examine)
+    async def _enter(
+        self, fetch: FetchSettings, decode: DecodeSettings, decoders: int
+    ) -> tuple[Bundles, Fetcher]:
+        sandbox = Sandbox(decoders, decode.decode_timeout_s, decode.memory_mib, preload=examine)
         return (
-            Bundles(await self._open.enter_async_context(sandbox)),
+            Bundles(await self._open.enter_async_context(sandbox), decoders),
             await self._open.enter_async_context(Fetcher(fetch)),
         )
 
@@ -58,9 +65,9 @@ class Worker:
 
 
 @cache
-def worker(fetch: FetchSettings, decode: DecodeSettings) -> Worker:
+def worker(fetch: FetchSettings, decode: DecodeSettings, decoders: int) -> Worker:
     """This process's tools for these settings, opened on first use and closed when it ends."""
-    tools = Worker(fetch, decode)
+    tools = Worker(fetch, decode, decoders)
     # Not atexit: multiprocessing joins this process's children, the sandbox's, before that.
     Finalize(None, tools.close, exitpriority=10)
     return tools

@@ -46,6 +46,18 @@ async def test_calls_travel_together(bundles: Bundles) -> None:
     assert os.getpid() not in workers
 
 
+def nap_and_tell() -> int:
+    time.sleep(0.02)
+    return os.getpid()
+
+
+async def test_a_sandbox_of_two_keeps_both_busy() -> None:
+    async with Sandbox(workers=2, timeout_s=20, memory_mib=1024) as sandbox:
+        two = Bundles(sandbox, 2)
+        workers = await asyncio.gather(*(two.call(nap_and_tell) for _ in range(8 * MOST_CALLS)))
+    assert len(set(workers)) == 2
+
+
 async def test_a_call_that_fails_spoils_no_other(bundles: Bundles) -> None:
     answers = await asyncio.gather(*(bundles.call(whims, number) for number in range(12)))
     crashes = {number: answer.reason for number, answer in enumerate(answers) if isinstance(answer, Crash)}

@@ -46,6 +46,13 @@ def test_runs_every_shard_once_and_reports_the_progress(tmp_path: Path) -> None:
     assert all(len(tasks.pids(tmp_path, "done", index)) == 1 for index in range(5))
 
 
+@pytest.mark.parametrize(("workers", "n", "share"), [(5, 2, 2), (4, 1, 4), (2, 3, 1)])
+def test_few_shards_have_more_processes_each(tmp_path: Path, workers: int, n: int, share: int) -> None:
+    events = list(LocalEngine[Shard](workers).run(tasks.tell_share, shards(tmp_path, n)))
+    told = [event.counts["share"] for event in events if isinstance(event, Progress)]
+    assert told == [share] * n
+
+
 def test_no_shards_is_no_work(tmp_path: Path) -> None:
     assert run(tasks.succeed, tmp_path, n=0) == []
 

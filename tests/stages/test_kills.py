@@ -237,6 +237,8 @@ def test_a_full_disk_stops_with_3_and_the_same_command_goes_on(
 class Listener:
     """The context of a task that nobody runs."""
 
+    share = 1
+
     def advance(self, counts: Mapping[str, int]) -> None:
         """Hear it."""
 

@@ -247,7 +247,7 @@ def try_pictures(
             recorder.add(_trial_row(row, picture, experiment.edits[number], trial))
             done.add(row)
 
-    worker(config.fetch, config.decode).run(work)
+    worker(config.fetch, config.decode, context.share).run(work)
     recorder.finish(complete=len(done) == part.count * len(experiment.edits))
 
 

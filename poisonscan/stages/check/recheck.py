@@ -83,7 +83,7 @@ def recheck(part: Part, context: Context, folder: Path, config: Config) -> None:
         async with recorder.flushing():
             await tools.fetcher.fetch_all(by_url, handle, context.stopping)
 
-    worker(config.fetch, config.decode).run(work)
+    worker(config.fetch, config.decode, context.share).run(work)
     recorder.finish(complete=not context.stopping())
 
 

@@ -79,7 +79,7 @@ def from_web(part: Slice, context: Context, job: Job, manifest: Manifest, adopti
         async with recorder.flushing():
             await tools.fetcher.fetch_all(by_url, handle, context.stopping)
 
-    worker(job.config.fetch, job.config.decode).run(work)
+    worker(job.config.fetch, job.config.decode, context.share).run(work)
     recorder.finish(complete=not context.stopping())
 
 
@@ -99,7 +99,7 @@ def from_pictures(part: PictureSlice, context: Context, job: Job, source: Pictur
         async with recorder.flushing():
             await _each(pictures, handle, context.stopping)
 
-    worker(job.config.fetch, job.config.decode).run(work)
+    worker(job.config.fetch, job.config.decode, context.share).run(work)
     recorder.finish(complete=not context.stopping())
 
 
