@@ -23,14 +23,13 @@ _SEARCH_SIDE = 16
 _LEAST_WINDOW = 6
 """Smallest window searched, in cells of _SEARCH_SIDE: a crop to less than half the side on each axis."""
 _LEAST_CORRELATION = 0.6  # of a window tried: true windows reach 0.9
-_ALIKE = 1.5 / 16  # candidates whose borders differ by no more than this refine to the same window
+_ALIKE = 1.5 / 16  # windows whose borders differ by no more than this refine to the same one
 
 TUKEY_C = 4.685
 """Tukey's biweight at 95% efficiency for normal errors (Holland & Welsch 1977)."""
 
 _ITERATIONS = 6
-_ROUNDS = 4
-_TONE_ORDER = 3
+_ROUNDS, _AGAIN = 4, 2  # of re-weighting, and where the weights are all but known
 _MAX_STEP = 1.5 / 32
 _SETTLED = 3e-4
 _OVERHANG = 0.03
@@ -105,9 +104,14 @@ def _distinct(found: list[Candidate]) -> list[Candidate]:
     """The candidates less those that are all but the same as one before them."""
     kept: list[Candidate] = []
     for one in found:
-        if all(np.abs(np.subtract(one.window, other.window)).max() > _ALIKE for other in kept):
+        if not any(alike(one.window, other.window) for other in kept):
             kept.append(one)
     return kept
+
+
+def alike(one: Window, other: Window) -> bool:
+    """Whether two windows lie so near each other that a fit from either ends at the same place."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= _ALIKE
 
 
 def _best_place(coarse: Array, template: Array) -> tuple[float, Window]:
@@ -134,12 +138,13 @@ def refine(coarse: Array, fine: Array, start: Window) -> Alignment:
         fine: the same of the picture that shows a window of it.
         start: the window of `coarse` to start from, right to about a cell.
     """
-    window = start
+    window, weights = start, None
     for _ in range(_ITERATIONS):
         view = _project(coarse, fine, window)
         basis = tone_basis(view.known)
         slopes = _window_slopes(coarse.shape[0], window, view)
-        solution, _ = robust_fit(np.concatenate([basis, -slopes], axis=1), view.seen.ravel())
+        design = np.concatenate([basis, slopes], axis=1)
+        solution, weights = robust_fit(design, view.seen.ravel(), weights)
         step = np.clip(solution[basis.shape[1] :], -_MAX_STEP, _MAX_STEP)
         window = _clamped(Window(*(np.array(window) + step)))
         if np.abs(step).max() < _SETTLED:
@@ -147,25 +152,28 @@ def refine(coarse: Array, fine: Array, start: Window) -> Alignment:
     return at_window(coarse, fine, window)
 
 
-def robust_fit(design: Array, target: Array) -> tuple[Array, Array]:
+def robust_fit(design: Array, target: Array, start: Array | None = None) -> tuple[Array, Array]:
     """Iteratively re-weighted least squares.
 
     Args:
         design: (n, k).
         target: (n,).
+        start: weights that an earlier fit to nearly the same cells gave, which halves the work.
 
     Returns:
         The (k,) solution and the (n,) weights in 0..1 that the last round gave.
     """
-    weights = np.ones(len(target))
-    ridge = 1e-6 * np.diag((design**2).sum(axis=0) + 1e-9)
-    for _ in range(_ROUNDS):
-        weighted = design * weights[:, None]
-        solution = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ target).astype(np.float64)
+    known = start is not None and len(start) == len(target)
+    weights = start if known and start is not None else np.ones(len(target))
+    across = np.ascontiguousarray(design.T)
+    ridge = 1e-6 * np.diag((across**2).sum(axis=1) + 1e-9)
+    for _ in range(_AGAIN if known else _ROUNDS):
+        weighted = across * weights
+        solution = np.linalg.solve(weighted @ design + ridge, weighted @ target).astype(np.float64)
         residual = target - design @ solution
         middle = np.partition(np.abs(residual), len(residual) // 2)[len(residual) // 2]
         scale = max(1.4826 * float(middle), _LEAST_SCALE)
-        weights = np.clip(1 - (residual / (TUKEY_C * scale)) ** 2, 0, None) ** 2
+        weights = np.maximum(1 - (residual / (TUKEY_C * scale)) ** 2, 0) ** 2
     return solution, weights
 
 
@@ -187,7 +195,7 @@ def _project(coarse: Array, fine: Array, window: Window) -> _View:
 
 
 def _window_slopes(side: int, window: Window, view: _View) -> Array:
-    """(cells, 4): how `seen` changes with each border of the window, from the picture's gradient."""
+    """(cells, 4): what moving each border of the window takes from `seen`, by the picture's gradient."""
     gradient_y, gradient_x = np.gradient(view.seen)
     across = (np.arange(view.columns.start, view.columns.stop) + 0.5) / side
     down = (np.arange(view.rows.start, view.rows.stop) + 0.5) / side
@@ -195,10 +203,10 @@ def _window_slopes(side: int, window: Window, view: _View) -> Array:
     below = (down - window.y0) / (window.y1 - window.y0)
     # Moving a border by d moves what lies under a cell at fraction f from it by (1 - f) d the other way.
     parts = (
-        -gradient_x * (1 - right)[None, :],
-        -gradient_y * (1 - below)[:, None],
-        -gradient_x * right[None, :],
-        -gradient_y * below[:, None],
+        gradient_x * (1 - right)[None, :],
+        gradient_y * (1 - below)[:, None],
+        gradient_x * right[None, :],
+        gradient_y * below[:, None],
     )
     return np.stack([part.ravel() * side for part in parts], axis=1)
 
@@ -249,7 +257,9 @@ def _gain(view: _View, expected: Array) -> float:
 
 def tone_basis(values: Array) -> Array:
     """(cells, 4): powers 0..3 of grey levels, scaled to -1..1: the shapes of a tone curve."""
-    return np.vander((values.ravel() - 127.5) / 127.5, _TONE_ORDER + 1, increasing=True)
+    grey = (values.ravel() - 127.5) / 127.5
+    square = grey * grey
+    return np.stack([np.ones_like(grey), grey, square, square * grey], axis=1)
 
 
 def _correlation(one: Array, other: Array) -> float:

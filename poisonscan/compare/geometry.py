@@ -61,7 +61,7 @@ def axis(start: float, stop: float, coarse_side: int, fine_side: int) -> Axis:
     edges = (np.arange(first, last + 1) / coarse_side - start) / span * fine_side
     edges = np.clip(edges, 0.0, fine_side)
     cumulative = _cumulative(edges, fine_side)
-    return Axis(np.diff(cumulative, axis=0) / np.diff(edges)[:, None], first, last)
+    return Axis((cumulative[1:] - cumulative[:-1]) / (edges[1:] - edges[:-1])[:, None], first, last)
 
 
 def onto_fine(start: float, stop: float, coarse_side: int, fine_side: int) -> Array:
