@@ -23,7 +23,7 @@ _SEARCH_SIDE = 16
 _LEAST_WINDOW = 6
 """Smallest window searched, in cells of _SEARCH_SIDE: a crop to less than half the side on each axis."""
 _LEAST_CORRELATION = 0.6  # of a window tried: true windows reach 0.9
-_ALIKE = 1.5 / 16  # windows whose borders differ by no more than this refine to the same one
+_ALIKE = 1.5 / 16  # candidates whose borders differ by no more than this refine to the same window
 
 TUKEY_C = 4.685
 """Tukey's biweight at 95% efficiency for normal errors (Holland & Welsch 1977)."""
@@ -31,7 +31,7 @@ TUKEY_C = 4.685
 _ITERATIONS = 6
 _ROUNDS, _AGAIN = 4, 2  # of re-weighting, and where the weights are all but known
 _MAX_STEP = 1.5 / 32
-_SETTLED = 3e-4
+_NEARLY, _SETTLED = 3e-3, 3e-4  # steps of the window, in sides: a tenth of a cell and a hundredth
 _OVERHANG = 0.03
 _LEAST_CONTRAST = 8.0  # grey levels; below it a picture is all but flat
 _GREY_SHIFT = 32.0  # grey levels by which toning may move a flat picture
@@ -104,14 +104,9 @@ def _distinct(found: list[Candidate]) -> list[Candidate]:
     """The candidates less those that are all but the same as one before them."""
     kept: list[Candidate] = []
     for one in found:
-        if not any(alike(one.window, other.window) for other in kept):
+        if all(np.abs(np.subtract(one.window, other.window)).max() > _ALIKE for other in kept):
             kept.append(one)
     return kept
-
-
-def alike(one: Window, other: Window) -> bool:
-    """Whether two windows lie so near each other that a fit from either ends at the same place."""
-    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= _ALIKE
 
 
 def _best_place(coarse: Array, template: Array) -> tuple[float, Window]:
@@ -147,8 +142,11 @@ def refine(coarse: Array, fine: Array, start: Window) -> Alignment:
         solution, weights = robust_fit(design, view.seen.ravel(), weights)
         step = np.clip(solution[basis.shape[1] :], -_MAX_STEP, _MAX_STEP)
         window = _clamped(Window(*(np.array(window) + step)))
-        if np.abs(step).max() < _SETTLED:
+        moved = np.abs(step).max()
+        if moved < _SETTLED:
             break
+        if moved > _NEARLY:  # weights that were right elsewhere would hold the fit there
+            weights = None
     return at_window(coarse, fine, window)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poisonscan.compare.align import Alignment, alike, as_they_are, at_window, candidates, refine
+from poisonscan.compare.align import Alignment, as_they_are, at_window, candidates, refine
 from poisonscan.compare.close import close_scores
 from poisonscan.compare.geometry import WHOLE, Window
 from poisonscan.compare.residual import in_new_picture
@@ -18,6 +18,8 @@ from poisonscan.fingerprint.hashes import hamming
 from poisonscan.records import Box, Comparison, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from poisonscan.config import CompareSettings
     from poisonscan.records import Fingerprint
 
@@ -116,10 +118,7 @@ def best_reading(old: Grids, new: Grids, stretch: float, settings: CompareSettin
         return whole
     worth = _WORTH if _inside(whole.fit.window) else 1.0
     enough, readings = worth * whole.fit.misfit, [whole]
-    for window, mirrored, framed in _windows(old, new, stretch)[:_MOST_WINDOWS]:
-        if any(_covers(done, window, mirrored=mirrored, framed=framed) for done in readings):
-            continue
-        reading = _read(old, new, window, mirrored=mirrored, framed=framed)
+    for reading in _windowed(old, new, stretch):
         readings.append(reading)
         if reading.fit.misfit < enough and reading.fit.correlation >= _CERTAIN:
             break
@@ -147,13 +146,8 @@ def _agreement(old: Grids, new: Grids) -> float:
     return float(np.corrcoef(old.luma.ravel() + _DITHER, new.luma.ravel() + _DITHER)[0, 1])
 
 
-def _covers(done: Reading, window: Window, *, mirrored: bool, framed: bool) -> bool:
-    """Whether a reading is the one that starting from a window would end in."""
-    return (done.mirrored, done.framed) == (mirrored, framed) and alike(done.fit.window, window)
-
-
-def _windows(old: Grids, new: Grids, stretch: float) -> list[tuple[Window, bool, bool]]:
-    """The most promising crops, mirrored crops and frames, best first: window, mirrored, framed."""
+def _windowed(old: Grids, new: Grids, stretch: float) -> Iterator[Reading]:
+    """The most promising crops, mirrored crops and frames, best first."""
     shown = {mirrored: _mirrored(new) if mirrored else new for mirrored in (False, True)}
     found = [
         (candidate, mirrored, framed)
@@ -165,7 +159,8 @@ def _windows(old: Grids, new: Grids, stretch: float) -> list[tuple[Window, bool,
         for candidate in candidates(coarse.luma, fine.luma, shape)[:2]
     ]
     found.sort(key=lambda item: item[0].evidence, reverse=True)
-    return [(candidate.window, mirrored, framed) for candidate, mirrored, framed in found]
+    for candidate, mirrored, framed in found[:_MOST_WINDOWS]:
+        yield _read(old, new, candidate.window, mirrored=mirrored, framed=framed)
 
 
 def _read(old: Grids, new: Grids, window: Window, *, mirrored: bool, framed: bool = False) -> Reading:
