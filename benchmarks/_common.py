@@ -25,6 +25,15 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "benchmarks"
 """Where the benchmarks leave what they may use again; not under version control."""
 
+LISTS = (
+    "laion400m_sample_10k",
+    "cc3m_validation",
+    "pubfig_url_md5",
+    "nlvr2_url_average_hash",
+    "reddit_url_120k",
+)
+"""The real URL lists, by their names in the real data."""
+
 _GIB = 1 << 30
 
 

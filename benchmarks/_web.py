@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Self
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trustme
 from aiohttp import web
 
+from poisonscan.redteam.loopback import LOOPBACK, LoopbackServer, asked_for, response_to
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+    from collections.abc import AsyncIterator, Callable
 
     from poisonscan.redteam.answers import Answer
 
@@ -22,7 +22,7 @@ _TLS_RECORD = b"\x16"
 _BACKLOG = 4_096
 
 
-class LoopbackWeb:
+class LoopbackWeb(LoopbackServer):
     """Serves whatever a function answers, on one port of 127.0.0.1, by a thread with its own event loop.
 
     Clients reach it with `connect_to`. A connection whose first byte opens a TLS handshake is served over
@@ -34,38 +34,20 @@ class LoopbackWeb:
     """
 
     def __init__(self, answer: Callable[[str], Answer | None]) -> None:
+        super().__init__()
         self._answer = answer
-        self._port: Future[int] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
-    def __enter__(self) -> Self:
-        """Start serving; returns when the port is open."""
-        self._thread.start()
-        self._port.result()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    @property
-    def address(self) -> str:
-        """Where it listens, HOST:PORT."""
-        return f"127.0.0.1:{self._port.result()}"
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[int]:
         server = web.Server(self._respond)
-        with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as door:
+        with socket.create_server((LOOPBACK, 0), backlog=_BACKLOG) as door:
             door.settimeout(0)
-            self._port.set_result(door.getsockname()[1])
             accepting = asyncio.create_task(self._accept(door, server))
-            await self._stop.wait()
-            accepting.cancel()
-            await server.shutdown(0.5)
+            try:
+                yield door.getsockname()[1]
+            finally:
+                accepting.cancel()
+                await server.shutdown(0.5)
 
     async def _accept(self, door: socket.socket, server: web.Server) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -94,10 +76,4 @@ class LoopbackWeb:
         return connection.recv(1, socket.MSG_PEEK)
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        answer = self._answer(f"{request.host.partition(':')[0].lower()}{request.raw_path}")
-        if answer is None:
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response()
-        headers = {"Content-Type": answer.content_type, **answer.headers}
-        return web.Response(status=answer.status, body=answer.body, headers=headers)
+        return response_to(request, self._answer(asked_for(request)))

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from _common import Goal, fresh, machine, shared_data, show, verdict_on
+from _common import LISTS, Goal, fresh, machine, shared_data, show, verdict_on
 
 from poisonscan.domains.names import domain_of
 from poisonscan.domains.sampling import Aim, confidence_reached, rows_needed
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LISTS = (
-    "laion400m_sample_10k",
-    "cc3m_validation",
-    "pubfig_url_md5",
-    "nlvr2_url_average_hash",
-    "reddit_url_120k",
-)
 AIM = Aim(share=0.3, confidence=0.99)
 BUDGET = 0.1
 _SLACK = 4  # standard deviations of chance that a count may lie above its expectation

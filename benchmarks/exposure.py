@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-from _common import Goal, fresh, machine, shared_data, show, verdict_on
+from _common import LISTS, Goal, fresh, machine, shared_data, show, verdict_on
 from _dns import QuickDns, Zones
 
 from poisonscan.config import Config, DomainSettings
@@ -29,13 +29,6 @@ from poisonscan.stages.domains.run import survey_domains
 if TYPE_CHECKING:
     from poisonscan.stages.domains.run import DomainReport
 
-LISTS = (
-    "laion400m_sample_10k",
-    "cc3m_validation",
-    "pubfig_url_md5",
-    "nlvr2_url_average_hash",
-    "reddit_url_120k",
-)
 DEAD = 0.01
 BUDGETS = (100, 1_000, 10_000)
 SHARES = (0.0001, 0.001)

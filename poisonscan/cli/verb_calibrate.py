@@ -59,7 +59,8 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
 def _run(parsed: argparse.Namespace, console: Console) -> int:
     from poisonscan.cli.watching import watching
     from poisonscan.redteam.edits import EDITS
-    from poisonscan.stages.calibrate.run import Experiment, calibrate
+    from poisonscan.stages.calibrate.run import calibrate
+    from poisonscan.stages.calibrate.task import Experiment
 
     edits = tuple(name.strip() for name in parsed.edits.split(",")) if parsed.edits else tuple(EDITS)
     ended = calibrate(

@@ -8,16 +8,16 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from poisonscan._version import __version__
-from poisonscan.records import Group, Kind, Verdict, group_of
+from poisonscan.records import Kind, Verdict, group_of
 from poisonscan.reporting import bars, text, words
 from poisonscan.reporting.cards import drawable
+from poisonscan.reporting.templating import environment
 from poisonscan.store.marks import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from jinja2 import Environment
 
 MAX_CELL = 300
 """Characters of one value in a table."""
@@ -33,7 +33,7 @@ def render(template: str, title: str, writing: str, path: str, facts: Mapping[st
         path: of the page, to mark its place in the menu.
         facts: what the template names.
     """
-    page = _environment().get_template(template)
+    page = _templates().get_template(template)
     return page.render(title=title, writing=writing, path=path, **facts)
 
 
@@ -77,32 +77,17 @@ def _headline(counts: Mapping[str, int], swapped: int) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("poisonscan.explorer"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "shown": text.shown,
-        "excerpt": text.excerpt,
-        "defang": text.defang,
-        "defang_domain": text.defang_domain,
-        "defang_schemes": text.defang_schemes,
-        "number": lambda value: f"{value:,}",
+def _templates() -> Environment:
+    templates = environment("poisonscan.explorer")
+    templates.filters |= {
         "group": _group,
         "value": lambda value: text.excerpt(value_text(value), MAX_CELL).head,
         "boxes": lambda boxes: drawable(boxes or ()),
     }
-    environment.globals |= {
-        "version": __version__,
-        "Group": Group,
+    templates.globals |= {
         "Kind": Kind,
         "Mark": Mark,
-        "VERDICT_SENTENCES": words.VERDICT_SENTENCES,
         "segments": _segments,
         "headline": _headline,
     }
-    return environment
+    return templates

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from poisonscan.errors import UsageError
-from poisonscan.explorer.app import Explorer, guarded
+from poisonscan.explorer.app import guarded
 from poisonscan.explorer.catalogue import Catalogue
 from poisonscan.explorer.guard import Pass
 from poisonscan.explorer.pictures import Gallery
+from poisonscan.explorer.session import Explorer
 from poisonscan.sources.shelf import shelf_of
 from poisonscan.store.sources import files_of
 from poisonscan.store.views import open_views

@@ -64,14 +64,9 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _NUMERIC = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address, without brackets, lies on the public internet."""
-    return why_refused(address) is None
-
-
 @lru_cache(maxsize=65_536)
 def why_refused(address: str) -> str | None:
-    """Why an IP address is not to be connected to, in words; None for a public address.
+    """Why an IP address, without brackets, is not to be connected to, in words; None for a public one.
 
     IPv6 forms that carry an IPv4 address (mapped, NAT64, 6to4, Teredo) are judged by what they carry.
     Text that is no address is refused as well.

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from poisonscan.hunt import hosts
 from poisonscan.hunt.hashing import buckets, mixed
-from poisonscan.hunt.innocence import of_few_domains
+from poisonscan.hunt.innocence import of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
 from poisonscan.hunt.reading import batches
 from poisonscan.records import Box, Kind
@@ -200,16 +200,16 @@ def _judged(
         f"{', '.join(str(round(float(level))) for level in colour)}, at the same place on {len(rows)} "
         f"pictures that are worth {unlike:.1f} unlike ones"
     )
-    reason = of_few_domains(corpus, rows)
-    return Suspicion(
+    found = Suspicion(
         Kind.RECURRING_PATCH,
-        len(rows) * unlike if reason is None else 0.0,
-        words if reason is None else f"set aside: {words}; {reason}",
+        len(rows) * unlike,
+        words,
         tuple(Carrier(int(row), 1.0, box) for row in np.sort(rows)),
-        float(chance[len(members)]) if reason is None else 1.0,
+        float(chance[len(members)]),
         f"{_SHUFFLES} jitters of the places of {len(every.rows)} plain boxes",
         np.broadcast_to(colour.round().astype(np.uint8), (32, 32, 3)).copy(),
     )
+    return set_aside(found, of_few_domains(corpus, rows))
 
 
 def _carriers(pixels: Pixels, edges: NDArray[np.int64], colour: Floats) -> NDArray[np.int64]:

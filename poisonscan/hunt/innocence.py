@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from poisonscan.hunt.evidence import Pattern
-    from poisonscan.hunt.model import Bytes, Corpus, Floats
+    from poisonscan.hunt.model import Bytes, Corpus, Floats, Suspicion
 
 FEW_DOMAINS = 0.3
 """Domains of members, as a share of what chance would give, up to which a pattern is a site's own mark."""
@@ -32,6 +33,14 @@ _EACH = 0.03
 """Least share of pixels of each tone."""
 _MOST = 0.5
 """Share of members for which a rule must hold."""
+
+
+def set_aside(found: Suspicion, reason: str | None) -> Suspicion:
+    """A suspicion as one that a rule explains: told, but without weight; itself where there is no reason."""
+    if reason is None:
+        return found
+    summary = f"set aside: {found.summary}; {reason}"
+    return replace(found, score=0.0, summary=summary, expected_false=1.0)
 
 
 def of_few_domains(corpus: Corpus, rows: NDArray[np.int64]) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import poisson
 
 from poisonscan.hunt import hosts
-from poisonscan.hunt.innocence import of_few_domains
+from poisonscan.hunt.innocence import of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
 from poisonscan.hunt.reading import batches
 from poisonscan.records import Kind
@@ -156,16 +156,16 @@ def _judged(
         f"colours jump along {direction} lines every {comb.period} px from {comb.offset} px on, on "
         f"{len(rows)} pictures that are worth {unlike:.1f} unlike ones"
     )
-    reason = of_few_domains(corpus, rows)
-    return Suspicion(
+    found = Suspicion(
         Kind.LATTICE_TRIGGER,
-        len(rows) * unlike if reason is None else 0.0,
-        words if reason is None else f"set aside: {words}; {reason}",
+        len(rows) * unlike,
+        words,
         tuple(Carrier(int(rows[i]), float(min(1.0, 2 * strength[i]))) for i in order),
-        chance if reason is None else 1.0,
+        chance,
         "all combs of lines of other distances and places",
         _exhibit(corpus, rows[order]),
     )
+    return set_aside(found, of_few_domains(corpus, rows))
 
 
 def _exhibit(corpus: Corpus, rows: NDArray[np.int64]) -> Bytes | None:

@@ -13,7 +13,7 @@ from scipy.ndimage import label
 from scipy.stats import poisson
 
 from poisonscan.hunt import hosts
-from poisonscan.hunt.innocence import of_few_domains
+from poisonscan.hunt.innocence import of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
 from poisonscan.hunt.reading import batches
 from poisonscan.records import Box, Kind
@@ -175,21 +175,21 @@ def _judged(
     if len(rows) < _LEAST or not hosts.enough(unlike, len(rows)):
         return None
     box = _box(places, layout)
-    reason = of_few_domains(corpus, rows)
     expected = float(poisson.sf(len(rows) - 1, rate)) * places.size * tried
     words = (
         f"a lattice of flat {layout.cell} x {layout.cell} px cells in two tones at one place on {len(rows)} "
         f"pictures that are worth {unlike:.1f} unlike ones; other places have such cells on {rate:.2f}"
     )
-    return Suspicion(
+    found = Suspicion(
         Kind.LATTICE_TRIGGER,
-        len(rows) * unlike if reason is None else 0.0,
-        words if reason is None else f"set aside: {words}; {reason}",
+        len(rows) * unlike,
+        words,
         tuple(Carrier(int(row), float(share[row]), box) for row in rows),
-        min(1.0, expected) if reason is None else 1.0,
+        min(1.0, expected),
         f"{places.size} places in {tried} lattices",
         _exhibit(corpus, rows, box),
     )
+    return set_aside(found, of_few_domains(corpus, rows))
 
 
 def _box(places: NDArray[np.bool_], layout: Layout) -> Box:

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from poisonscan.hunt import hosts
 from poisonscan.hunt.evidence import MEMBERS, at_one_place
-from poisonscan.hunt.innocence import is_text, of_few_domains
+from poisonscan.hunt.innocence import is_text, of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
 from poisonscan.hunt.patches import searched
 from poisonscan.hunt.reading import batches
@@ -320,15 +320,16 @@ def _judged(
     reason = of_few_domains(corpus, rows)
     if share < _SPREAD:
         reason = reason or LOCAL
-    return Suspicion(
+    found = Suspicion(
         Kind.OVERLAY,
-        len(rows) * unlike if reason is None else 0.0,
-        words if reason is None else f"set aside: {words}; {reason}",
+        len(rows) * unlike,
+        words,
         tuple(Carrier(int(row), float(np.clip(scores[row] * 2, 0, 1))) for row in rows),
-        min(1.0, gap.chance * tried) if reason is None else 1.0,
+        min(1.0, gap.chance * tried),
         f"correlation of the {len(corpus) - len(rows)} other pictures, {tried} groups tried",
         _exhibit(template.total[: band.side**2]),
     )
+    return set_aside(found, reason)
 
 
 def spread_of(estimate: Estimate, band: Band) -> float:

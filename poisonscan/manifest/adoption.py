@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import operator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,12 +49,10 @@ class Adoptions:
         moved: Parquet file with the numbers of all rows that moved away, column `row`, sorted.
         adopted: Parquet file of the same rows, columns `home_slice` and MANIFEST_ROWS, sorted by both
             slice and row.
-        n_moved: how many they are.
     """
 
     moved: str
     adopted: str
-    n_moved: int = 0
 
     def moved_from(self, part: Slice) -> pa.Array:
         """Numbers of the slice's own rows that moved away."""
@@ -87,12 +85,10 @@ def adoptions(manifest: Manifest, slices: Sequence[Slice], spill: Path) -> Adopt
     found = Adoptions(str(spill / "moved.parquet"), str(spill / "adopted.parquet"))
     made_from = identity(manifest.files, manifest.columns, tuple(slices))
     marker = Marker(spill / "adoptions.json")
-    counts = marker.read(made_from)
-    if counts is None or not (Path(found.moved).is_file() and Path(found.adopted).is_file()):
+    if marker.read(made_from) is None or not (Path(found.moved).is_file() and Path(found.adopted).is_file()):
         marker.clear()
-        counts = [_move(manifest, slices, found)]
-        marker.write(made_from, counts)
-    return replace(found, n_moved=counts[0])
+        marker.write(made_from, [_move(manifest, slices, found)])
+    return found
 
 
 def _move(manifest: Manifest, slices: Sequence[Slice], found: Adoptions) -> int:

@@ -7,38 +7,35 @@ header keeps the name they asked for.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Self
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from poisonscan.redteam.answers import Answer, changed, honest
+from poisonscan.redteam.loopback import LOOPBACK, LoopbackServer, asked_for, response_to
 from poisonscan.redteam.sites import EXPECTED, Behaviour, Site, demo_sites
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 __all__ = ["EXPECTED", "Behaviour", "LyingWeb", "Site", "demo_sites"]
 
-_LOOPBACK = "127.0.0.1"
 _SHUTDOWN_S = 1.0
 _LOST = Answer(404, b"no such page on this web", "text/plain")
 
 
-class LyingWeb:
-    """The sites, served over HTTP on 127.0.0.1 by a thread with an event loop of its own.
-
-    Use it as a context manager, once. Unknown hosts and paths answer 404.
+class LyingWeb(LoopbackServer):
+    """The sites, served over HTTP on 127.0.0.1. Unknown hosts and paths answer 404.
 
     Args:
         sites: what to serve.
     """
 
     def __init__(self, sites: Iterable[Site]) -> None:
+        super().__init__()
         self._pages: Mapping[str, tuple[Behaviour, Path]] = {
             f"http://{site.host}{path}": (site.behaviour, picture)
             for site in sites
@@ -47,28 +44,6 @@ class LyingWeb:
         self._answers: dict[str, Answer | None] = {}
         self._counts: Counter[str] = Counter()
         self._lying = False
-        self._port: Future[int] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve()), name="lying-web", daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        """Start serving; returns when the port is open."""
-        self._thread.start()
-        self._port.result()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving; returns when the port is closed."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    @property
-    def address(self) -> str:
-        """Where it listens, as "127.0.0.1:PORT"."""
-        return f"{_LOOPBACK}:{self._port.result()}"
 
     @property
     def requests(self) -> Counter[str]:
@@ -79,31 +54,22 @@ class LyingWeb:
         """From now on, serve what each site's behaviour says."""
         self._lying = True
 
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[int]:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         try:
             await runner.setup()
-            await web.TCPSite(runner, _LOOPBACK, 0).start()
-            self._port.set_result(runner.addresses[0][1])
-            await self._stop.wait()
-        except OSError as error:
-            self._port.set_exception(error)
+            await web.TCPSite(runner, LOOPBACK, 0).start()
+            yield runner.addresses[0][1]
         finally:
             await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        url = f"http://{request.host.partition(':')[0].lower()}{request.raw_path}"
+        url = f"http://{asked_for(request)}"
         self._counts[url] += 1
-        answer = await self._look_up(url)
-        if answer is None:
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response()
-        headers = {"Content-Type": answer.content_type, **answer.headers}
-        return web.Response(status=answer.status, body=answer.body, headers=headers)
+        return response_to(request, await self._look_up(url))
 
     async def _look_up(self, url: str) -> Answer | None:
         if url not in self._pages:

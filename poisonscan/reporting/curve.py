@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from poisonscan.domains.exposure import BUDGETS_USD
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 WIDTH, HEIGHT = 640.0, 300.0
 """Of the plot's area, in the units of its viewBox."""
 
 _LEAST_USD = 1.0
+_NO_SHARES = (0.0001, 0.01)
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A logarithmic axis: values from `low` to `high`, powers of ten, over `length` units from `start`."""
+
+    low: float
+    high: float
+    start: float
+    length: float
+
+    def at(self, value: float) -> float:
+        """Place of a value; one beyond an end is drawn there."""
+        inside = min(max(value, self.low), self.high)
+        return self.start + self.length * math.log(inside / self.low) / math.log(self.high / self.low)
+
+    def powers(self) -> list[float]:
+        """The powers of ten on the axis."""
+        first, last = round(math.log10(self.low)), round(math.log10(self.high))
+        return [10.0**power for power in range(first, last + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +61,7 @@ class Plot:
     down: tuple[Tick, ...]
 
 
-def plot(points: Sequence[tuple[float, float]]) -> Plot | None:
+def plot(points: Points) -> Plot | None:
     """The steps of a cost curve.
 
     Args:
@@ -52,33 +72,38 @@ def plot(points: Sequence[tuple[float, float]]) -> Plot | None:
     """
     if not points:
         return None
-    most = max(usd for usd, _ in points)
-    right = max(10.0 ** math.ceil(math.log10(max(most, 1.0))), float(BUDGETS_USD[-1]))
-    low = 10.0 ** math.floor(math.log10(points[0][1]))
-    high = max(10.0 ** math.ceil(math.log10(points[-1][1]) - 1e-9), low * 10)
-    corners = [(_place(max(points[0][0], _LEAST_USD), _LEAST_USD, right, WIDTH), HEIGHT)]
-    ends = [usd for usd, _ in points[1:]] + [right]
-    for (usd, share), end in zip(points, ends, strict=True):
-        down = HEIGHT - _place(share, low, high, HEIGHT)
-        corners += [(_place(max(x, _LEAST_USD), _LEAST_USD, right, WIDTH), down) for x in (usd, end)]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+    x, y = axes(points, (0.0, WIDTH), (HEIGHT, -HEIGHT))
+    line = " ".join(f"{across:.1f},{down:.1f}" for across, down in corners(points, x, y))
     return Plot(
         line=line,
         area=f"{line} {WIDTH:.1f},{HEIGHT:.1f}",
-        across=tuple(
-            Tick(HEIGHT - _place(share, low, high, HEIGHT), f"{100 * share:g}%")
-            for share in _powers(low, high)
-        ),
-        down=tuple(
-            Tick(_place(usd, _LEAST_USD, right, WIDTH), f"${usd:,.0f}") for usd in _powers(_LEAST_USD, right)
-        ),
+        across=tuple(Tick(y.at(share), f"{100 * share:g}%") for share in y.powers()),
+        down=tuple(Tick(x.at(usd), f"${usd:,.0f}") for usd in x.powers()),
     )
 
 
-def _place(value: float, low: float, high: float, length: float) -> float:
-    return length * math.log(value / low) / math.log(high / low)
+def axes(points: Points, across: tuple[float, float], up: tuple[float, float]) -> tuple[Axis, Axis]:
+    """The axes of dollars and of shares, wide enough for a curve and for the largest budget.
+
+    Args:
+        points: of the curve; none gives axes to leave empty.
+        across: where the axis of dollars starts, and its length.
+        up: the same of the axis of shares.
+    """
+    most = max((usd for usd, _ in points), default=_LEAST_USD)
+    right = max(10.0 ** math.ceil(math.log10(max(most, _LEAST_USD))), float(BUDGETS_USD[-1]))
+    least_share, most_share = (points[0][1], points[-1][1]) if points else _NO_SHARES
+    low = 10.0 ** math.floor(math.log10(least_share))
+    high = max(10.0 ** math.ceil(math.log10(most_share) - 1e-9), low * 10)
+    return Axis(_LEAST_USD, right, *across), Axis(low, high, *up)
 
 
-def _powers(low: float, high: float) -> list[float]:
-    """The powers of ten from one to the other, both included."""
-    return [10.0**power for power in range(round(math.log10(low)), round(math.log10(high)) + 1)]
+def corners(points: Points, x: Axis, y: Axis) -> list[tuple[float, float]]:
+    """The corners of a cost curve: it rises at each purchase and stays until the next one."""
+    if not points:
+        return []
+    found = [(x.at(points[0][0]), y.start)]
+    ends = [usd for usd, _ in points[1:]] + [x.high]
+    for (usd, share), end in zip(points, ends, strict=True):
+        found += [(x.at(usd), y.at(share)), (x.at(end), y.at(share))]
+    return found

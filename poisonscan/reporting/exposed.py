@@ -51,7 +51,7 @@ class Exposed:
         moved: domains in new hands: domain, rows, registered_at, changes, swap_suspected.
         failed: domains of which DNS or a registry gave no answer.
         asked: domains that anybody was asked about.
-        first_asked_at, last_asked_at: when.
+        last_asked_at: when.
     """
 
     name: str
@@ -68,7 +68,6 @@ class Exposed:
     moved: Top[Row]
     failed: int
     asked: int
-    first_asked_at: datetime | None
     last_asked_at: datetime | None
 
 
@@ -106,7 +105,6 @@ def read_exposed(table: Path) -> Exposed:
             moved=_moved(tables),
             failed=sums["failed"],
             asked=sums["asked"],
-            first_asked_at=moment(sums["first_ms"]),
             last_asked_at=moment(sums["last_ms"]),
         )
 
@@ -137,7 +135,6 @@ _SUMS = """
 SELECT coalesce(sum(rows), 0)::BIGINT AS rows, count(domain) AS domains,
        count(*) FILTER (dns_asked_at IS NOT NULL OR registry_asked_at IS NOT NULL) AS asked,
        count(*) FILTER (list_contains(?, dns) OR list_contains(?, registration)) AS failed,
-       epoch_ms(min(least(dns_asked_at, registry_asked_at))) AS first_ms,
        epoch_ms(max(greatest(dns_asked_at, registry_asked_at))) AS last_ms
 FROM domains
 """

@@ -56,6 +56,11 @@ class Summary:
         return {name: getattr(self, name) for name in names} | dict(self.details)
 
 
+def pace(rows: int, seconds: float) -> float:
+    """Rows a second, as a summary tells it."""
+    return round(rows / max(seconds, 1e-9), 1)
+
+
 def versions() -> dict[str, str]:
     """Versions of this program, of Python and of the libraries that can change a result."""
     libraries = {name: version(name) for name in _LIBRARIES}

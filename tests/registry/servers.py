@@ -139,15 +139,9 @@ def rdap_server(script: Mapping[str, list[tuple[int, dict[str, str], Any]]]) -> 
 
 
 @contextmanager
-def whois_server(texts: Mapping[str, str]) -> Iterator[str]:
-    """A WHOIS server (RFC 3912); its HOST:PORT. Other names get `No match`."""
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            name = self.rfile.readline().decode("ascii").strip()
-            self.wfile.write(texts.get(name, f"No match for {name.upper()}\r\n").encode())
-
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+def _serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
+    """A server that handles connections one thread each; its HOST:PORT."""
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -159,6 +153,19 @@ def whois_server(texts: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
+def whois_server(texts: Mapping[str, str]) -> Iterator[str]:
+    """A WHOIS server (RFC 3912); its HOST:PORT. Other names get `No match`."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            name = self.rfile.readline().decode("ascii").strip()
+            self.wfile.write(texts.get(name, f"No match for {name.upper()}\r\n").encode())
+
+    with _serving(Handler) as address:
+        yield address
+
+
+@contextmanager
 def tls_server(context: ssl.SSLContext) -> Iterator[str]:
     """A server that shakes hands and says nothing; its HOST:PORT."""
 
@@ -167,15 +174,8 @@ def tls_server(context: ssl.SSLContext) -> Iterator[str]:
             with suppress(OSError), context.wrap_socket(self.request, server_side=True) as connection:
                 connection.recv(1)
 
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with _serving(Handler) as address:
+        yield address
 
 
 def rdap_domain(

@@ -10,7 +10,8 @@ from poisonscan.cli import main
 from poisonscan.config import CompareSettings, Config, RunSettings, from_toml
 from poisonscan.errors import RunMismatchError, SettingsError, UsageError
 from poisonscan.redteam.pictures import draw
-from poisonscan.stages.calibrate.run import Experiment, calibrate
+from poisonscan.stages.calibrate.run import calibrate
+from poisonscan.stages.calibrate.task import Experiment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from poisonscan.files import beside, storage
 from poisonscan.stages.check.judging import VERDICTS, judge_run
 from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.check.run import by_group, exit_code, suspected_domains
-from poisonscan.stages.common import Summary, counts_on_disk, run_missing
+from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing
 from poisonscan.stages.diff.pairing import decide, pair
 from poisonscan.stages.diff.sides import Side, fingerprints, side, state_of
 from poisonscan.stages.recorder import Recorder
@@ -179,7 +179,7 @@ def _summary(folder: Folder, out: Path, seconds: float, done_before: int, config
         rows=rows,
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
-        rows_per_s=round((rows - done_before) / max(seconds, 1e-9), 1),
+        rows_per_s=pace(rows - done_before, seconds),
         exit_code=exit_code(groups, len(suspects), rows, config),
         details={"groups": groups, "suspected_domains": suspects, "matching": folder.document["matching"]},
     )

@@ -19,7 +19,7 @@ from poisonscan.errors import UsageError
 from poisonscan.files import storage, write_text
 from poisonscan.registry.tables import prices
 from poisonscan.stages.check.owners import require_evidence
-from poisonscan.stages.common import Summary
+from poisonscan.stages.common import Summary, pace
 from poisonscan.stages.domains.counting import count_hosts
 from poisonscan.stages.domains.lookups import look_up, require_usable
 from poisonscan.stages.domains.measure import Measures, measure
@@ -135,7 +135,7 @@ def _summary(out: Path, found: Measures, seconds: float, config: Config) -> Summ
         rows=found.rows,
         counts={name: n for name, n in found.rows_by_status.items() if n},
         seconds=round(seconds, 2),
-        rows_per_s=round(found.rows / max(seconds, 1e-9), 1),
+        rows_per_s=pace(found.rows, seconds),
         exit_code=_exit_code(found, config),
         details={
             "domains": found.domains,

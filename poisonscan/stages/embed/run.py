@@ -16,7 +16,7 @@ from poisonscan.embed.weights import digest_of
 from poisonscan.errors import UsageError
 from poisonscan.files import file_digest, write_text
 from poisonscan.fingerprint.decode import decoder_version
-from poisonscan.stages.common import Summary, counts_on_disk, run_missing, versions
+from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing, versions
 from poisonscan.stages.diff.sides import Kind
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.origin import origin
@@ -189,7 +189,7 @@ def _summary(folder: Folder, seconds: float, done_before: int, config: Config) -
         rows=rows,
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
-        rows_per_s=round((rows - done_before) / max(seconds, 1e-9), 1),
+        rows_per_s=pace(rows - done_before, seconds),
         exit_code=exit_code_of_lost(counts[schema.DECODED], rows, config),
         details={"encoder": folder.document["identity"]["encoder"], "width": folder.document["width"]},
     )

@@ -22,7 +22,7 @@ from poisonscan.hunt.index import use_threads
 from poisonscan.hunt.merge import merge
 from poisonscan.hunt.model import Need
 from poisonscan.reporting.html import write_report
-from poisonscan.stages.common import Summary, counts_on_disk
+from poisonscan.stages.common import Summary, counts_on_disk, pace
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.run import (
     EMBED_DOCUMENT,
@@ -228,7 +228,7 @@ def _summary(
         rows=rows,
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
-        rows_per_s=round((rows - done_before) / max(seconds, 1e-9), 1),
+        rows_per_s=pace(rows - done_before, seconds),
         exit_code=1 if alarms else lost,
         details={
             "alarms": dict(sorted(by_kind.items())),
