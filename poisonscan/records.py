@@ -238,8 +238,9 @@ class Fingerprint:
         sha256: digest of the bytes, hex.
         essence: "<scheme>:<sha256 hex>" of the coded picture without metadata (see
             `fingerprint.essence`); equal essences decode to equal pixels.
-        phash: 64-bit DCT perceptual hash, 16 hex digits, as `imagehash.phash` prints it, of the
-            picture as stored (EXIF orientation not applied, as publishers compute it).
+        phash: 64-bit DCT perceptual hash, 16 hex digits, of the picture as stored (EXIF orientation not
+            applied, as publishers compute it): what `imagehash.phash` prints where a published pHash asks
+            for it, else of the luma grid, which is the same but for a few bits.
         width, height: in pixels, EXIF orientation applied.
         format: Pillow's name of the format, "JPEG", "PNG", ...
         luma: LUMA_SIDE x LUMA_SIDE bytes, row-major, area means of luma, 0..255.
@@ -308,6 +309,22 @@ class Comparison:
     phash_distance: int | None = None
     window: Box | None = None
     mirrored: bool = False
+
+
+class Sight(StrEnum):
+    """What two answers for one URL, to us and to somebody else, say: a closed set."""
+
+    SAME = "same"
+    """Both sides are served the same picture, in whatever encoding."""
+    CLOAKED = "cloaked"
+    """Each side is served a picture of its own, again and again; or we are turned away, and a changed one is
+    served there."""
+    UNSTABLE = "unstable"
+    """One side was served different things in a row, so that the difference says nothing."""
+    ONE_SIDED = "one_sided"
+    """Only one side was served a picture."""
+    LOST = "lost"
+    """Neither side was."""
 
 
 class Kind(StrEnum):

@@ -57,6 +57,13 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
         help="manifest: the cleaned list (default); fiftyone: suspicious pictures with their boxes; "
         "croissant: the snapshot and its verdicts in JSON-LD; sarif: findings for code-scanning dashboards",
     )
+    parser.add_argument(
+        "--history",
+        type=Path,
+        metavar="DIR",
+        help="what history wrote, with RUN among its looks: leave out the rows that it says to drop, keep "
+        "those that show again what they did before",
+    )
     parser.add_argument("--manifest", metavar="MANIFEST", help="where the manifest lies now, if it was moved")
     parser.set_defaults(run=_run)
 
@@ -68,9 +75,10 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
 def _hand_over(parsed: argparse.Namespace, console: Console) -> int:
     from poisonscan.stages.export.formats import Format, export_as
 
-    if parsed.readmit or parsed.drop or parsed.keep != "clean" or parsed.manifest:
+    if parsed.readmit or parsed.drop or parsed.keep != "clean" or parsed.history or parsed.manifest:
         raise UsageError(
-            f"--format {parsed.format} writes every row; --keep, --drop, --readmit and --manifest choose none"
+            f"--format {parsed.format} writes every row; --keep, --drop, --readmit, --history and --manifest "
+            "choose none"
         )
     written = export_as(parsed.run_folder, parsed.out, Format(parsed.format))
     console.print(f"written: {written.file}", soft_wrap=True, highlight=False, markup=False)
@@ -83,7 +91,9 @@ def _clean(parsed: argparse.Namespace, console: Console) -> int:
     from poisonscan.stages.export.run import Choice, export
 
     choice = Choice(_names(parsed.keep), _names(parsed.drop), tuple(parsed.readmit))
-    summary = export(parsed.run_folder, parsed.out, choice=choice, manifest=parsed.manifest)
+    summary = export(
+        parsed.run_folder, parsed.out, choice=choice, history=parsed.history, manifest=parsed.manifest
+    )
     render.counts_table(console, summary)
     for line in _remarks(summary):
         console.print(line, soft_wrap=True, highlight=False)
@@ -102,6 +112,11 @@ def _remarks(summary: Summary) -> list[str]:
         lines.append(f"[yellow]{facts['unseen']:,} rows have no verdict, as this run did not look at them[/]")
     if facts["readmitted"]:
         lines.append(f"{facts['readmitted']:,} rows were let in by --readmit")
+    if any(facts["history"].values()):
+        dropped, later = facts["history"]["dropped"], facts["history"]["taken_later"]
+        lines.append(
+            f"by the history {dropped:,} rows were left out, and {later:,} kept that show their old picture"
+        )
     if any(facts["marks"].values()):
         marks = ", ".join(f"{count:,} {name}" for name, count in facts["marks"].items() if count)
         lines.append(f"marks set by hand were respected: {marks}")

@@ -18,7 +18,7 @@ from poisonscan.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SLACK = 1e-6
+SLACK = 1e-6
 """Relative error allowed to `miss_chance`; lgamma keeps it below for a hundred million rows."""
 
 
@@ -53,7 +53,7 @@ class Aim:
 
     def swapped(self, rows: int) -> int:
         """The fewest rows that are at least `share` of so many; at least 1."""
-        return max(1, math.ceil(self.share * rows - _SLACK))
+        return max(1, math.ceil(self.share * rows - SLACK))
 
 
 def miss_chance(rows: int, swapped: int, drawn: int, notice_rows: int = 1) -> float:
@@ -147,7 +147,7 @@ def spend(needed: Iterable[int], budget: int | None) -> Iterator[int]:
 
 def _reached(rows: int, swapped: int, drawn: int, aim: Aim) -> bool:
     chance = miss_chance(rows, swapped, drawn, aim.notice_rows)
-    return chance <= (1 - aim.confidence) * (1 + _SLACK)
+    return chance <= (1 - aim.confidence) * (1 + SLACK)
 
 
 def _log_choose(n: int, k: int) -> float:

@@ -76,6 +76,12 @@ class FindingCard:
     exhibit: Panel | None = None
     members: tuple[Member, ...] = ()
 
+    @property
+    def home(self) -> str | None:
+        """The domain of the members shown where several share it, to be told once."""
+        domains = {member.domain for member in self.members}
+        return self.members[0].domain if len(domains) == 1 < len(self.members) else None
+
 
 async def read_findings(run: Path, snapshot: Path | None, drawing: Drawing) -> Top[FindingCard]:
     """The strongest findings of a check or a hunt, those that raise the alarm first.

@@ -17,23 +17,24 @@ from importlib import resources
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from poisonscan._version import __version__
 from poisonscan.config import DecodeSettings
 from poisonscan.domains.flapping import FlapKind
 from poisonscan.errors import UsageError
 from poisonscan.files import write_text
-from poisonscan.records import Group, Verdict
-from poisonscan.reporting import bars, changes, pictures, text, words
+from poisonscan.records import Sight, Verdict
+from poisonscan.reporting import bars, changes, pictures, words
 from poisonscan.reporting.checked import json_object
 from poisonscan.reporting.curve import HEIGHT, WIDTH, plot
 from poisonscan.reporting.page import Sources, read_page
+from poisonscan.reporting.templating import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from jinja2 import Environment
 
     from poisonscan.reporting.page import Page
 
@@ -100,13 +101,13 @@ def render(page: Page, max_bytes: int = MAX_PAGE_BYTES) -> str:
         page: what to show.
         max_bytes: size of the encoded page that is not exceeded.
     """
-    environment = _environment()
-    template, finding = environment.get_template("report.html"), environment.get_template("finding.html")
+    templates = _templates()
+    template, finding = templates.get_template("report.html"), templates.get_template("finding.html")
     lists = [
         [Markup(finding.render(finding=one, named="HUNT" if part else "RUN")) for one in top.lines]  # noqa: S704 - rendered with autoescape
         for part, top in enumerate((page.found, page.hunt_found))
     ]
-    card = environment.get_template("card.html")
+    card = templates.get_template("card.html")
     cards = page.checked.cards if page.checked else ()
     lists.append([Markup(card.render(card=one)) for one in cards])  # noqa: S704 - likewise
     without_cards = len(template.render(**_context(page, [[], [], []])).encode())
@@ -136,6 +137,8 @@ def _context(page: Page, cards: Sequence[Sequence[Markup]]) -> dict[str, Any]:
         "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
         "page": page,
         "check": page.checked,
+        "audited": page.audited,
+        "vantaged": page.vantaged,
         "hunt": page.hunted,
         "exposed": page.exposed,
         "flapped": page.flapped,
@@ -145,7 +148,6 @@ def _context(page: Page, cards: Sequence[Sequence[Markup]]) -> dict[str, Any]:
         "cards": cards[2],
         "curve": plot(page.exposed.curve) if page.exposed else None,
         "provenance": list(_provenance(page)),
-        "version": __version__,
     }
 
 
@@ -201,22 +203,9 @@ def _style() -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("poisonscan.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "shown": text.shown,
-        "excerpt": text.excerpt,
-        "defang": text.defang,
-        "defang_domain": text.defang_domain,
-        "defang_schemes": text.defang_schemes,
-        "number": lambda value: f"{value:,}",
+def _templates() -> Environment:
+    templates = environment("poisonscan.reporting")
+    templates.filters |= {
         "counted": words.counted,
         "moment": _moment,
         "duration": words.duration,
@@ -224,14 +213,14 @@ def _environment() -> Environment:
         "segments": bars.segments,
         "tint": bars.tint,
     }
-    environment.globals |= {
-        "Group": Group,
+    templates.globals |= {
         "Verdict": Verdict,
         "FlapKind": FlapKind,
-        "VERDICT_SENTENCES": words.VERDICT_SENTENCES,
+        "Sight": Sight,
         "GROUP_SENTENCES": words.GROUP_SENTENCES,
         "STATUS_SENTENCES": words.STATUS_SENTENCES,
         "FLAP_SENTENCES": words.FLAP_SENTENCES,
+        "SIGHT_SENTENCES": words.SIGHT_SENTENCES,
         "FINDING_SENTENCES": {kind.value: said for kind, said in words.FINDING_SENTENCES.items()},
         "EXIT_CODE_WORDS": words.EXIT_CODE_WORDS,
         "MAX_MOVES": changes.MAX_MOVES,
@@ -243,4 +232,4 @@ def _environment() -> Environment:
         "ramp_top": pictures.RESIDUAL_TOP,
         "residual_ticks": pictures.residual_ticks,
     }
-    return environment
+    return templates

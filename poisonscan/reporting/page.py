@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poisonscan.reporting import words
+from poisonscan.reporting.audited import Audited, read_audited
 from poisonscan.reporting.changes import Changes, read_changes
 from poisonscan.reporting.checked import Beside, Checked, read_checked
 from poisonscan.reporting.drawing import drawing
@@ -15,6 +16,7 @@ from poisonscan.reporting.findings import FindingCard, read_findings
 from poisonscan.reporting.flapped import Flapped, looks_of, read_flapped
 from poisonscan.reporting.hunted import Hunted, read_hunted
 from poisonscan.reporting.parquet import Top
+from poisonscan.reporting.vantaged import Vantaged, read_vantaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +51,8 @@ class Page:
     """Everything a page shows, read and counted; texts are raw."""
 
     checked: Checked | None = None
+    audited: Audited | None = None
+    vantaged: Vantaged | None = None
     found: Top[FindingCard] = NO_FINDINGS
     hunted: Hunted | None = None
     hunt_found: Top[FindingCard] = NO_FINDINGS
@@ -81,6 +85,8 @@ class Page:
         )
         doubts = (
             self.checked and (self.checked.unanswered or self.checked.doubts or not self.checked.rows),
+            self.audited and not self.audited.complete,
+            self.vantaged and self.vantaged.says_nothing,
             self.hunted
             and (self.hunted.rows > self.hunted.seen or self.hunted.skipped or not self.hunted.seen),
             self.exposed and (self.exposed.buyable_domains or self.exposed.failed or not self.exposed.asked),
@@ -88,6 +94,9 @@ class Page:
         return "alarm" if any(alarms) else "doubt" if any(doubts) else "calm"
 
     def _clauses(self) -> Iterator[str]:
+        if self.audited is not None:
+            sample = self.audited
+            yield words.audit_clause(sample.drawn, sample.rows, sample.guaranteed_domains, sample.domains)
         if self.hunted is not None:
             yield words.hunt_clause(self.hunted.n_alarms, self.hunted.alarming_rows, self.hunted.seen)
         if self.flapped is not None:
@@ -111,14 +120,17 @@ async def read_page(sources: Sources, settings: DecodeSettings) -> Page:
         StorageError: a file is missing or damaged.
     """
     async with drawing(settings) as pen:
-        checked = found = hunt_found = None
+        checked = found = vantaged = hunt_found = None
         if sources.check:
             checked = await read_checked(sources.check, sources.snapshot, pen, _beside(sources))
             found = await read_findings(sources.check, sources.snapshot, pen)
+            vantaged = await read_vantaged(sources.check, pen)
         if sources.hunt:
             hunt_found = await read_findings(sources.hunt, None, pen)
     return Page(
         checked=checked,
+        audited=read_audited(sources.check) if sources.check else None,
+        vantaged=vantaged,
         found=found or NO_FINDINGS,
         hunted=read_hunted(sources.hunt) if sources.hunt else None,
         hunt_found=hunt_found or NO_FINDINGS,

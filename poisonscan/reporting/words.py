@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from poisonscan.domains.evidence import Status
 from poisonscan.domains.flapping import FlapKind
-from poisonscan.records import Group, Kind, Verdict
+from poisonscan.records import Group, Kind, Sight, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +72,15 @@ FLAP_SENTENCES: Mapping[FlapKind, str] = {
 }
 """One sentence for each kind of excursion."""
 
+SIGHT_SENTENCES: Mapping[Sight, str] = {
+    Sight.SAME: "Both sides are served the same picture.",
+    Sight.CLOAKED: "Each side is served a picture of its own, again and again; or we are turned away.",
+    Sight.UNSTABLE: "A side was served different things in a row, so the difference says nothing.",
+    Sight.ONE_SIDED: "Only one side was served a picture.",
+    Sight.LOST: "Neither side was served a picture.",
+}
+"""One sentence for each thing that two answers for one URL can say."""
+
 EXIT_CODE_WORDS: Mapping[int, str] = {
     0: "clean",
     1: "findings",
@@ -117,6 +126,19 @@ def sentence(clauses: Sequence[str]) -> str:
     """Clauses as one sentence."""
     joined = "; ".join(clauses) + "."
     return joined[0].upper() + joined[1:]
+
+
+def audit_clause(drawn: int, rows: int, guaranteed: int, domains: int) -> str:
+    """What an audit by sample has to say.
+
+    Args:
+        drawn: rows chosen.
+        rows: that could show a swap.
+        guaranteed: domains of which a swap is noticed as surely as asked for.
+        domains: all of them.
+    """
+    reach = "every domain" if guaranteed == domains else f"{guaranteed:,} of {counted(domains, 'domain')}"
+    return f"a sample of {drawn:,} of {counted(rows, 'row')}, which is enough to speak for {reach}"
 
 
 def hunt_clause(alarms: int, rows: int, seen: int) -> str:

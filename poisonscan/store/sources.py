@@ -73,6 +73,21 @@ TABLES = (
     ),
     Table("members", "members.parquet", "the rows behind each finding", "it comes with findings"),
     Table(
+        "audit",
+        "audit.parquet",
+        "what a sample guarantees, a line a domain",
+        "only `poisonscan check --budget` writes it",
+    ),
+    Table(
+        "vantages",
+        f"vantages/{PARTS}",
+        "what others were served at the same moment",
+        "only `poisonscan check --vantage` writes it",
+    ),
+    Table(
+        "unseen", "unseen.parquet", "rows that no detector could look at", "only `poisonscan hunt` writes it"
+    ),
+    Table(
         "embeddings",
         f"{VECTORS}/{PARTS}",
         "features of the pictures",

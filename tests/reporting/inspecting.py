@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from poisonscan.domains.evidence import Status
 from poisonscan.domains.flapping import Action, FlapKind
-from poisonscan.records import Box, Group, Verdict
-from poisonscan.reporting import checked, exposed, findings, flapped
+from poisonscan.records import Box, Group, Sight, Verdict
+from poisonscan.reporting import audited, checked, exposed, findings, flapped, vantaged
+from poisonscan.reporting.audited import Audited, ShortLine
 from poisonscan.reporting.cards import Card
 from poisonscan.reporting.changes import Changes, Move
 from poisonscan.reporting.checked import Checked, Summary
@@ -27,6 +28,7 @@ from poisonscan.reporting.parquet import Top
 from poisonscan.reporting.pictures import Picture
 from poisonscan.reporting.tables import DomainLine, ReasonLine
 from poisonscan.reporting.timelines import Mark
+from poisonscan.reporting.vantaged import Pair, Vantaged, VantageLine
 
 from .synthetic import FETCHED_AT
 
@@ -141,6 +143,8 @@ def page_of(text: str, cards: int = 1, uri_bytes: int = 30, entries: int = 1) ->
     card = finding(text, uri_bytes)
     return Page(
         checked=check_of(text, cards, uri_bytes, entries),
+        audited=audit_of(text),
+        vantaged=vantages_of(text),
         found=Top((card,) * findings.MAX_FINDINGS, 99),
         hunted=hunt_of(text),
         hunt_found=Top((card,) * findings.MAX_FINDINGS, 99),
@@ -173,6 +177,37 @@ def check_of(text: str, cards: int = 1, uri_bytes: int = 30, entries: int = 1) -
         cards=[card(text, uri_bytes)] * cards,
         warned=Top((warned,) * checked.MAX_WARNED, 99),
         timelines={text: (Mark("2026-01-01", "registered", Group.CLEAN, 4.0),) * 2},
+    )
+
+
+def audit_of(text: str) -> Audited:
+    """An audit that holds `text` everywhere."""
+    noticed = {"domain": text, "rows": 9, "answered": 4, "replaced": 2, "evidence": text}
+    short = ShortLine(text, 9, 4, 0.5, None, text)
+    return Audited(
+        share=0.3,
+        confidence=0.99,
+        notice_rows=1,
+        budget=5,
+        domains=9,
+        rows=99,
+        guaranteed_domains=1,
+        guaranteed_rows=9,
+        drawn=5,
+        answered=4,
+        noticed=Top((noticed,) * audited.MAX_NOTICED, 99),
+        short=Top((short,) * audited.MAX_SHORT, 99),
+    )
+
+
+def vantages_of(text: str) -> Vantaged:
+    """Vantages that hold `text` everywhere."""
+    place = {"domain": text, "vantage": text, "cloaked": 2, "asked": 3}
+    pair = Pair(text, text, text, Panel(picture(30), text), Panel(None, text))
+    return Vantaged(
+        vantages=[VantageLine(text, ((text, text),) * 4, {Sight.LOST: 3})] * 2,
+        places=Top((place,) * vantaged.MAX_PLACES, 99),
+        cloaked=Top((pair,) * vantaged.MAX_CLOAKED, 99),
     )
 
 
@@ -271,7 +306,6 @@ def exposure_of(text: str) -> Exposed:
         moved=Top((moved,) * exposed.MAX_MOVED, 99),
         failed=2,
         asked=7,
-        first_asked_at=FETCHED_AT,
         last_asked_at=FETCHED_AT,
     )
 

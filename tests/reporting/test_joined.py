@@ -81,6 +81,7 @@ def test_findings_are_shown_with_what_recurs_and_who_carries_it(joined: Checker)
         joined.elements["img"] == 18 * 3 - 2 + 2 + 3 + 1 + 4
     )  # changed rows, outliers, patch, exhibit, footprint
     assert text.index("outlier") < text.index("recurring patch"), "what raises the alarm comes first"
+    assert "these pictures are from flowers[.]example" in text, "the domain of all is told once"
 
 
 def test_exposure_and_history_are_told(joined: Checker) -> None:

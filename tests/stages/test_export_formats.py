@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,12 +16,11 @@ from poisonscan.cli import main
 from poisonscan.errors import RunMismatchError, UsageError
 from poisonscan.files import file_digest
 from poisonscan.records import Kind
-from poisonscan.stages.export.sarif import rules
+from poisonscan.stages.export.sarif import rules, uri_of
 from poisonscan.store.marks import Mark, put_marks
 from tests.explorer import house
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from .sarif_schema import LOG, URI
 
 DROPPED, KEPT = 0, house.CLEAN + 1
 
@@ -54,6 +55,21 @@ def test_fiftyone_gets_pictures_and_boxes_as_its_importer_reads_them(run: Path, 
     assert edited[0]["confidence"] == pytest.approx(0.9)
     assert labels[f"{KEPT:09d}"][0]["attributes"]["mark"] == "keep"
     assert labels[f"{house.CLEAN + house.EDITS:09d}"][0]["bounding_box"] == [0, 0, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore")  # of what fiftyone itself uses
+def test_fiftyone_is_what_its_own_importer_reads(run: Path, tmp_path: Path) -> None:
+    """Without its database, which downloads a server: the importer alone opens the folder."""
+    importers = pytest.importorskip("fiftyone.utils.data.importers", reason="fiftyone is not installed")
+    written = export_as(run, tmp_path / "out", "fiftyone")
+    with importers.FiftyOneImageDetectionDatasetImporter(dataset_dir=str(tmp_path / "out")) as importer:
+        read = {Path(path).stem: labels.detections for path, _, labels in importer}
+    assert len(read) == written.items
+    edited, footprint = read[f"{house.CLEAN:09d}"]
+    assert (edited.label, footprint.label) == ("edited", "footprint")
+    assert edited.bounding_box[0] == pytest.approx(0.72, abs=0.01)
+    assert edited.confidence == pytest.approx(0.9)
+    assert (edited.row, edited.caption) == (house.CLEAN, house.HOSTILE)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what mlcroissant itself uses
@@ -107,6 +123,30 @@ def test_sarif_has_what_its_standard_demands(run: Path, tmp_path: Path) -> None:
             assert place["logicalLocations"][0]["fullyQualifiedName"]
     prints = [json.dumps(result["partialFingerprints"]) for result in log["results"]]
     assert len(set(prints)) == len(prints)
+
+
+@pytest.mark.parametrize("kind", ["check", "hunt"])
+def test_sarif_is_nothing_but_what_its_standard_knows(run: Path, tmp_path: Path, kind: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    folder = run if kind == "check" else house.hunt(tmp_path)
+    validator = jsonschema.Draft202012Validator(LOG)
+    validator.check_schema(LOG)
+    assert [error.message for error in validator.iter_errors(sarif(folder, tmp_path / "out"))] == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "uri"),
+    [
+        ("/data/my list.csv", "my%20list.csv"),
+        ("lists/part-*.parquet", "part-%2A.parquet"),
+        ("s3://bucket/a list[1].parquet", "s3://bucket/a%20list%5B1%5D.parquet"),
+        ("https://me:secret@host.example/l.csv?v=1", "https://host.example/l.csv?v=1"),
+        ("hf://datasets/x/100%25.csv", "hf://datasets/x/100%25.csv"),
+    ],
+)
+def test_a_manifest_is_a_uri_without_who_logs_in(manifest: str, uri: str) -> None:
+    assert uri_of(manifest) == uri
+    assert re.match(URI["pattern"], uri)
 
 
 def test_sarif_tells_findings_suspicious_rows_and_marks(run: Path, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,9 +20,12 @@ from poisonscan.records import Algorithm
 from poisonscan.redteam.sites import Behaviour
 from poisonscan.redteam.web import LyingWeb
 from poisonscan.stages.check.run import check
+from poisonscan.stages.export.run import export
 from poisonscan.stages.history.run import exit_code, history
 from poisonscan.stages.snapshot.take import snapshot, snapshot_hashes
 from poisonscan.store import schema
+from poisonscan.store.marks import Mark, put_marks
+from tests.reporting.synthetic import seal
 
 from .test_loop import forged
 from .world import config_for, leftovers, sites_of, urls_of, write_list
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poisonscan.config import Config
+    from poisonscan.stages.common import Summary
 
 PLAN = {
     Behaviour.STABLE: 2,
@@ -274,3 +280,86 @@ def test_published_hashes_are_enough_for_a_flap(tmp_path: Path, pictures: list[P
     summary = history([tmp_path / "loud", tmp_path / "quiet"], tmp_path / "out")
     assert summary.counts == {"flap": 2}
     assert by_domain(lines(tmp_path / "out" / "history.parquet"), "verdict") == {"swap.test": {None}}
+
+
+def divided(run: Path, out: Path, history_folder: Path | None) -> tuple[set[str], dict[str, str], Summary]:
+    """The domains that an export keeps, the reasons of those it does not, and its summary."""
+    told = export(run, out, history=history_folder)
+    kept = {line.split("/")[2] for line in (out / "manifest" / "list.csv").read_text().splitlines()[1:]}
+    reasons = {row["url"].split("/")[2]: row["reason"] for row in lines(out / "quarantine.parquet")}
+    return kept, reasons, told
+
+
+AWAY_HOSTS = {"www.swap.test", "www.placeholder.test", "www.stamp.test"}
+OTHERS = {"www.stable.test", "www.reencode.test"}
+BACK = OTHERS | {"www.not-found.test"}
+
+
+def test_an_export_takes_the_later_look_at_what_was_frontrun(past: Past, tmp_path: Path) -> None:
+    """Against the poisoned snapshot the honest pictures look replaced; the history vouches for them."""
+    history([past.after, past.calm], tmp_path / "history")
+    kept, _, _ = divided(past.after, tmp_path / "without", None)
+    assert kept == OTHERS
+    kept, reasons, told = divided(past.after, tmp_path / "with", tmp_path / "history")
+    assert kept == OTHERS | AWAY_HOSTS
+    assert set(reasons) == {"www.not-found.test"}
+    assert told.details["history"] == {"dropped": 0, "taken_later": sum(AWAY.values())}
+    honest = {row["row"]: row["sha256"] for row in lines(past.then / "rows" / "00000.parquet")}
+    fresh = [row for row in lines(tmp_path / "with" / "refreshed.parquet") if row["taken_later"]]
+    assert len(fresh) == sum(AWAY.values())
+    assert all(row["sha256"] == honest[row["row"]] for row in fresh)
+
+
+def test_an_export_leaves_out_what_its_run_saw_only_for_a_while(
+    past: Past, tmp_path: Path, pictures: list[Path]
+) -> None:
+    """The rows that a run of the poisoned snapshot finds identical are the attacker's."""
+    with MoodyWeb(sites_of(PLAN, pictures)) as web:
+        web.change()
+        check(past.poisoned, tmp_path / "during", config=config_for(web))
+        web.relent()
+        check(past.poisoned, tmp_path / "later", config=config_for(web))
+    kept, _, _ = divided(tmp_path / "during", tmp_path / "without", None)
+    assert kept == OTHERS | AWAY_HOSTS
+    history([past.calm, tmp_path / "during", tmp_path / "later"], tmp_path / "history")
+    kept, reasons, told = divided(tmp_path / "during", tmp_path / "with", tmp_path / "history")
+    assert kept == OTHERS
+    assert told.details["history"] == {"dropped": sum(AWAY.values()), "taken_later": 0}
+    assert all("history: the snapshot has a picture that" in reasons[host] for host in AWAY_HOSTS)
+
+
+def test_an_export_leaves_out_what_cannot_make_up_its_mind(past: Past, tmp_path: Path) -> None:
+    history([past.calm, past.loud, past.quiet], tmp_path / "once")
+    kept, reasons, told = divided(past.quiet, tmp_path / "in", tmp_path / "once")
+    assert (kept, reasons) == (BACK | AWAY_HOSTS, {})
+    assert told.details["history"] == {"dropped": 0, "taken_later": 0}
+    history([past.calm, past.loud, past.quiet, past.again], tmp_path / "twice")
+    kept, reasons, told = divided(past.quiet, tmp_path / "out", tmp_path / "twice")
+    assert (kept, set(reasons)) == (BACK, AWAY_HOSTS)
+    assert told.details["history"]["dropped"] == sum(AWAY.values())
+    assert "since then it shows yet another picture" in reasons["www.swap.test"]
+
+
+def test_a_mark_overrules_the_history(past: Past, tmp_path: Path) -> None:
+    run = tmp_path / "quiet"
+    shutil.copytree(past.quiet, run)
+    row = next(row for row in lines(run / "verdicts" / "00000.parquet") if row["domain"] == "swap.test")
+    chosen = pa.table({"row": pa.array([row["row"]], pa.int64()), "key": [row["key"]]})
+    put_marks(run, chosen, Mark.KEEP, None, datetime(2026, 3, 5, tzinfo=UTC))
+    history([past.calm, past.loud, run, past.again], tmp_path / "history")
+    kept, _, told = divided(run, tmp_path / "out", tmp_path / "history")
+    assert kept == BACK | {"www.swap.test"}
+    assert told.details["history"]["dropped"] == sum(AWAY.values()) - 1
+
+
+def test_a_history_that_does_not_know_the_run_is_refused(past: Past, tmp_path: Path) -> None:
+    history([past.calm, past.loud], tmp_path / "history")
+    with pytest.raises(UsageError, match="quiet is none of its looks"):
+        export(past.quiet, tmp_path / "out", history=tmp_path / "history")
+    with pytest.raises(SnapshotInvalidError):
+        export(past.quiet, tmp_path / "out", history=past.loud)
+    document = json.loads((tmp_path / "history" / "history.json").read_text())
+    seal(tmp_path / "history" / "history.json", document | {"state": "running"})
+    with pytest.raises(UsageError, match="is unfinished"):
+        export(past.loud, tmp_path / "out", history=tmp_path / "history")
+    assert not (tmp_path / "out").exists()

@@ -22,6 +22,7 @@ from poisonscan.stages.check.plan import drawn_rows, plan_audit
 from poisonscan.stages.check.run import Selection, check
 from poisonscan.stages.snapshot.take import snapshot, snapshot_hashes
 from poisonscan.store import schema
+from tests.reporting.inspecting import read_page, squeezed
 
 from .world import config_for, read, urls_of, write_list
 
@@ -199,6 +200,18 @@ def test_the_guarantee_reached_counts_only_answers(audited: Path) -> None:
     assert told["answered"] == told["drawn"] - silent["drawn"]
 
 
+def test_the_report_says_what_is_guaranteed(audited: Path) -> None:
+    text = squeezed(read_page(audited / "report.html").text)
+    lines = {line["domain"]: line for line in audit_of(audited)}
+    silent, swapped = lines["silent.test"], lines["swapped.test"]
+    drawn = sum(line["drawn"] for line in lines.values())
+    assert f"A sample of {drawn} of 92 rows, which is enough to speak for 4 of 5 domains." in text
+    assert "a swap of 30% of them is noticed with a probability of 95%. That holds for 4 of 5 domains" in text
+    assert f"swapped[.]test {swapped['replaced']} {swapped['answered']} 25 nothing" in text
+    lost = f"{silent['drawn']} of {silent['drawn']} drawn rows gave no picture"
+    assert f"silent[.]test 0 20 0% none {lost}" in text
+
+
 def test_the_same_audit_repeated_asks_nobody(taken: Path, web: LyingWeb, audited: Path) -> None:
     asked, before = web.requests, audit_of(audited)
     summary = check(taken, audited, selection=Selection(seed=3, audit=Audit(AIM)), config=config_for(web))
@@ -226,6 +239,10 @@ def test_other_evidence_is_another_audit(taken: Path, web: LyingWeb, tmp_path: P
     selection = Selection(audit=Audit(AIM, 1, (file,)))
     check(taken, tmp_path / "run", selection=selection, config=config_for(web))
     assert [line["domain"] for line in audit_of(tmp_path / "run") if line["drawn"]] == ["one.test"]
+    text = squeezed(read_page(tmp_path / "run" / "report.html").text)
+    assert "A sample of 1 of 92 rows, which is enough to speak for 1 of 5 domains." in text
+    assert "In no domain were enough replaced rows drawn to notice it." in text
+    assert "big[.]test 0 40 0% none the budget ended before it" in text
     evidence(file, domain=["small.test"], gone=[1])
     with pytest.raises(RunMismatchError, match="another audit"):
         check(taken, tmp_path / "run", selection=selection, config=config_for(web))

@@ -16,16 +16,17 @@ from poisonscan.cli.main import main
 from poisonscan.cli.verb_check import mute_vantages, vantages_with
 from poisonscan.config import AuditSettings, Config, FetchSettings, JudgeSettings, VantageSettings, from_toml
 from poisonscan.errors import RunMismatchError, SettingsError, UsageError
-from poisonscan.records import Comparison, FetchResult, Fingerprint, Group, Outcome, Verdict
+from poisonscan.records import Comparison, FetchResult, Fingerprint, Group, Outcome, Sight, Verdict
 from poisonscan.redteam.answers import Answer as Served
 from poisonscan.redteam.answers import honest
 from poisonscan.redteam.sites import Behaviour
 from poisonscan.redteam.web import LyingWeb
 from poisonscan.stages.check.run import check, exit_code
-from poisonscan.stages.check.vantage import Answer, Sight, first_sight, stays
+from poisonscan.stages.check.vantage import Answer, first_sight, stays
 from poisonscan.stages.export.run import export
 from poisonscan.stages.snapshot.take import snapshot
 from poisonscan.store import schema
+from tests.reporting.inspecting import read_page, squeezed
 
 from .test_loop import forged
 from .world import config_for, leftovers, read, sites_of, urls_of, write_list
@@ -174,6 +175,18 @@ def test_domain_finding_and_report_name_them(cloaked: Path) -> None:
     assert 'class="answer alarm"' in page
 
 
+def test_the_report_shows_what_others_are_served(cloaked: Path) -> None:
+    page = read_page(cloaked / "report.html")
+    text = squeezed(page.text)
+    assert "bot 10 0 0 0 0 user-agent img2dataset" in text
+    assert "browser 4 5 0 1 0 user-agent Mozilla/5.0 (X11; Linux) like: Gecko, really" in text
+    assert "swap[.]test browser 3 3" in text
+    assert "stamp[.]test browser 2 2" in text
+    assert text.count("We identical") == 5
+    assert (text.count("browser replaced"), text.count("browser edited")) == (3, 2)
+    assert page.elements["img"] == 2 * 5 + 5  # the pairs, and what the findings name
+
+
 def test_the_exported_list_has_none_of_them(cloaked: Path, tmp_path: Path) -> None:
     export(cloaked, tmp_path)
     left_out = pq.ParquetFile(tmp_path / "quarantine.parquet").read().to_pylist()
@@ -204,6 +217,8 @@ def test_whoever_turns_us_away_and_serves_others_something_new_cloaks(
         return "changed" if "Mozilla" in request.headers["User-Agent"] else "blocked"
 
     run = seen_from(then, tmp_path, pictures, face)
+    text = squeezed(read_page(run / "report.html").text)
+    assert text.count("no picture We blocked") == 5
     assert sights(run) == {
         "stable.test": {"one_sided"},
         "swap.test": {"cloaked"},

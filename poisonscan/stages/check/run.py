@@ -29,7 +29,7 @@ from poisonscan.stages.check.vantage_run import (
     require_usable,
     sights,
 )
-from poisonscan.stages.common import Summary, counts_on_disk, run_missing, versions
+from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing, versions
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import (
     FINISHED,
@@ -253,7 +253,7 @@ def _summarise(folder: Folder, seconds: float, done_before: int, config: Config)
         rows=rows,
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
-        rows_per_s=round((rows - done_before) / max(seconds, 1e-9), 1),
+        rows_per_s=pace(rows - done_before, seconds),
         exit_code=exit_code(groups, len(suspects), rows, config, cloaked),
         details={
             "groups": groups,

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from poisonscan.compare.ladder import Baseline
 from poisonscan.fetch.client import Fetcher
-from poisonscan.records import Comparison, DecodeFailure, Group, Published, Verdict
+from poisonscan.records import Comparison, DecodeFailure, Group, Published, Sight, Verdict
 from poisonscan.stages.examine import examine_safely
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
@@ -36,22 +35,6 @@ if TYPE_CHECKING:
 VANTAGES = "vantages"
 CONFIRMATIONS = 2
 """How often both sides ask again where their first answers differ."""
-
-
-class Sight(StrEnum):
-    """What two answers for one URL say. A closed set."""
-
-    SAME = "same"
-    """Both sides are served the same picture, in whatever encoding."""
-    CLOAKED = "cloaked"
-    """Each side is served a picture of its own, again and again; or we are turned away, and a changed one is
-    served there."""
-    UNSTABLE = "unstable"
-    """One side was served different things in a row, so that the difference says nothing."""
-    ONE_SIDED = "one_sided"
-    """Only one side was served a picture."""
-    LOST = "lost"
-    """Neither side was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +135,7 @@ def look_again(part: View, context: Context, folder: Path, config: Config) -> No
 
     # Each of our requests is followed by one of the vantage's to the same host.
     paced = replace(config.fetch, per_host_rate=config.fetch.per_host_rate / 2)
-    worker(paced, config.decode).run(work)
+    worker(paced, config.decode, context.share).run(work)
     recorder.finish(complete=not context.stopping())
 
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from poisonscan.fetch.client import Fetcher
 from poisonscan.files import beside, storage
-from poisonscan.records import Finding, Group, Kind, Verdict
+from poisonscan.records import Finding, Group, Kind, Sight, Verdict
 from poisonscan.stages.check.found import Found
 from poisonscan.stages.check.recheck import OBSERVED
-from poisonscan.stages.check.vantage import VANTAGES, Sight, View, look_again
+from poisonscan.stages.check.vantage import VANTAGES, View, look_again
 from poisonscan.stages.common import counts_on_disk, run_missing
 from poisonscan.stages.diff.pairing import parquet_of
 from poisonscan.store.parts import read_part, rows_in, write_table

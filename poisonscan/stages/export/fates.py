@@ -12,12 +12,13 @@ from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.check.vantage import VANTAGES
 from poisonscan.stages.diff.pairing import parquet_of
 from poisonscan.stages.export.choosing import UNSEEN
+from poisonscan.stages.export.flaps import define_flaps
 from poisonscan.store.marks import MARKS_FILE, read_marks
 from poisonscan.store.parts import write_table
 from poisonscan.store.query import rows_of, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -28,13 +29,19 @@ _UNSEEN_REASON = "this run did not look at the row"
 _DROPPED_REASON = "marked drop by hand"
 _FATES = """
     CREATE TABLE fates AS
-    SELECT past.row, past.key, past.url, now.verdict, now.reason, now.score, now.old_sha256,
-           CASE mark WHEN 'keep' THEN true WHEN 'drop' THEN false
-                     ELSE coalesce(now.verdict, ?) IN (SELECT unnest(?)) AND cloaked.row IS NULL END AS stays,
-           cloaked.words, mark, note,
-           mark IS DISTINCT FROM 'drop' AND past.row IN (SELECT row FROM {readmitted}) AS let_in
-    FROM {past} AS past LEFT JOIN verdicts AS now USING (row) LEFT JOIN cloaked USING (row)
-    LEFT JOIN (SELECT row, mark, note FROM {marks}) AS decided USING (row)
+    WITH known AS (
+        SELECT past.row, past.key, past.url, now.verdict, now.reason, now.score, now.old_sha256, mark, note,
+               coalesce(now.verdict, ?) IN (SELECT unnest(?)) AS good, later IS TRUE AS later,
+               out IS TRUE AS flapped, coalesce(cloaked.words, CASE WHEN out THEN told END) AS words,
+               mark IS DISTINCT FROM 'drop' AND past.row IN (SELECT row FROM {readmitted}) AS let_in
+        FROM {past} AS past LEFT JOIN verdicts AS now USING (row) LEFT JOIN cloaked USING (row)
+        LEFT JOIN flaps USING (row)
+        LEFT JOIN (SELECT row, mark, note FROM {marks}) AS decided USING (row)
+    )
+    SELECT *, CASE mark WHEN 'keep' THEN true WHEN 'drop' THEN false
+                        ELSE (good OR later) AND words IS NULL END AS stays,
+           stays AND later AND NOT good AND mark IS DISTINCT FROM 'keep' AS taken_later
+    FROM known
 """
 # What somebody else is served is what a trainer may get: such a row goes out whatever we were served.
 _CLOAKED = """
@@ -53,7 +60,8 @@ _QUARANTINE = """
     FROM fates WHERE NOT (stays OR let_in) ORDER BY row
 """
 _REFRESHED = """
-    SELECT row, key, url, verdict, let_in AND NOT stays AS readmitted, sha256, phash, width, height
+    SELECT row, key, url, verdict, let_in AND NOT stays AS readmitted, taken_later,
+           sha256, phash, width, height
     FROM fates JOIN (SELECT row, sha256, phash, width, height FROM observed) USING (row)
     WHERE (stays OR let_in) AND sha256 IS NOT NULL
       AND (sha256 IS DISTINCT FROM old_sha256 OR NOT stays) ORDER BY row
@@ -67,9 +75,26 @@ _COUNTS = """
            count(*) FILTER (mark = 'drop') AS marked_drop, count(*) FILTER (mark = 'watch') AS marked_watch,
            count(*) FILTER (stays OR let_in) AS kept,
            count(*) FILTER (NOT (stays OR let_in)) AS quarantined,
+           count(*) FILTER (taken_later) AS taken_later,
+           count(*) FILTER (flapped AND NOT (stays OR let_in)) AS flapped,
            count(*) FILTER (let_in AND NOT stays) AS readmitted, count(*) FILTER (verdict IS NULL) AS unseen
     FROM fates
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides about a row on which nobody has decided by hand.
+
+    Attributes:
+        keep: verdicts that stay.
+        readmitted: Parquet file with the rows that stay whatever else is known of them.
+        history: folder of a history that the run is a look of; None for none.
+    """
+
+    keep: frozenset[str]
+    readmitted: Path
+    history: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +106,8 @@ class Fates:
         kept_uids: Parquet file with the column `uid`, ascending; keys that are no uids are not in it.
         rows: rows of the manifest.
         kept, quarantined: how many of them; together all.
+        taken_later: kept since a history vouches for the picture that the run saw.
+        flapped: quarantined rows that a history says to leave out.
         readmitted: kept only because a rule let them in.
         unseen: rows to which the run gave no verdict.
         marked_keep, marked_drop: rows that a person decided on, whatever their verdict.
@@ -93,6 +120,8 @@ class Fates:
     rows: int
     kept: int
     quarantined: int
+    taken_later: int
+    flapped: int
     readmitted: int
     unseen: int
     marked_keep: int
@@ -102,7 +131,11 @@ class Fates:
 
 
 def split(
-    run: Path, past: Sequence[Path], keep: Iterable[str], readmitted: Path, out: Path, work: Path
+    run: Path,
+    past: Sequence[Path],
+    rules: Rules,
+    out: Path,
+    work: Path,
 ) -> Fates:
     """Divide the rows; write the quarantine list, the refreshed hashes and the watched rows.
 
@@ -111,8 +144,7 @@ def split(
     Args:
         run: a finished run.
         past: parts of its snapshot with all rows of the manifest.
-        keep: verdicts that stay.
-        readmitted: Parquet file with the rows that stay whatever their verdict.
+        rules: what stays.
         out: folder for `quarantine.parquet`, `refreshed.parquet` and `watched.parquet`.
         work: folder for what only the export itself needs.
 
@@ -124,9 +156,10 @@ def split(
     write_table(read_marks(run), marks)
     with tables(run, VERDICTS, OBSERVED) as connection:
         connection.execute(_CLOAKED.format(views=_views(run)))
-        paths = {"readmitted": [readmitted], "past": past, "marks": [marks]}
+        define_flaps(connection, rules.history)
+        paths = {"readmitted": [rules.readmitted], "past": past, "marks": [marks]}
         sources = {name: parquet_of(parts) for name, parts in paths.items()}
-        connection.execute(_FATES.format(**sources), [UNSEEN, sorted(keep)])
+        connection.execute(_FATES.format(**sources), [UNSEEN, sorted(rules.keep)])
         _copy(connection, _KEPT, kept_rows)
         _copy(connection, _UIDS, kept_uids)
         words = {"unseen": _UNSEEN_REASON, "dropped": _DROPPED_REASON}

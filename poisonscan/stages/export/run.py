@@ -17,11 +17,12 @@ from poisonscan.manifest.files import digest
 from poisonscan.manifest.model import CANONICAL
 from poisonscan.manifest.tables import open_manifest
 from poisonscan.stages.check.run import finished_snapshot
-from poisonscan.stages.common import Summary
+from poisonscan.stages.common import Summary, pace
 from poisonscan.stages.diff.sides import sealed_parts
 from poisonscan.stages.export.choosing import kept_verdicts
 from poisonscan.stages.export.cleaning import Chosen, copy_rows
-from poisonscan.stages.export.fates import Fates, split
+from poisonscan.stages.export.fates import Fates, Rules, split
+from poisonscan.stages.export.flaps import require_history_of
 from poisonscan.stages.export.readmission import readmitted
 from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, RUNNING, open_folder, read_document
 
@@ -55,7 +56,14 @@ class Choice:
     readmit: tuple[str, ...] = ()
 
 
-def export(run: Path, out: Path, *, choice: Choice = Choice(), manifest: str | None = None) -> Summary:
+def export(
+    run: Path,
+    out: Path,
+    *,
+    choice: Choice = Choice(),
+    history: Path | None = None,
+    manifest: str | None = None,
+) -> Summary:
     """Write the cleaned manifest, the quarantine list, refreshed hashes and, for DataComp, the uids.
 
     Every row of the manifest ends in exactly one of `manifest/` and `quarantine.parquet`. Rows that were
@@ -66,10 +74,14 @@ def export(run: Path, out: Path, *, choice: Choice = Choice(), manifest: str | N
         run: the finished folder of a check.
         out: the folder to write; one that holds an export of the same run is written anew.
         choice: which rows to keep.
+        history: folder that `history` wrote, with the run among its looks: rows that it says to drop are
+            quarantined, and so are those that the run saw while they showed something else for a while; rows
+            that it says to take from the later look stay where the run saw that picture.
         manifest: where the manifest lies now, if it is not where the snapshot found it.
 
     Raises:
-        UsageError: the run is unfinished or no check, or a name or rule of the choice makes no sense.
+        UsageError: the run is unfinished or no check, a name or rule of the choice makes no sense, or
+            the history does not know the run.
         SnapshotInvalidError: the run's snapshot is missing, damaged or another one.
         ManifestError: the manifest is missing, or not the one of which the snapshot was taken.
         RunMismatchError: `out` holds the export of another run.
@@ -78,14 +90,17 @@ def export(run: Path, out: Path, *, choice: Choice = Choice(), manifest: str | N
     started = time.monotonic()
     kept = kept_verdicts(choice.keep, choice.drop)
     document = _finished_check(run)
+    if history is not None:
+        require_history_of(run, history)
     snapshot = _snapshot_of(document)
     source = _unaltered_manifest(finished_snapshot(snapshot)["identity"], manifest)
     identity = {"command": "export", "run": str(run.resolve()), "run_digest": document["digest"]}
     with open_folder(out, EXPORT_DOCUMENT, identity) as folder:
         work = out / _WORK
-        folder.update(state=RUNNING, choice=asdict(choice))
-        rules = readmitted(run, choice.readmit, work)
-        fates = split(run, sealed_parts(snapshot), kept, rules, out, work)
+        told = {} if history is None else {"history": str(history.resolve())}
+        folder.update(state=RUNNING, choice=asdict(choice) | told)
+        rules = Rules(kept, readmitted(run, choice.readmit, work), history)
+        fates = split(run, sealed_parts(snapshot), rules, out, work)
         _copy(source, out, fates)
         uids = _write_uids(fates, out / UIDS) if _has_uids(source) else None
         with storage(work):
@@ -171,6 +186,7 @@ def _summary(out: Path, fates: Fates, uids: int | None, seconds: float) -> Summa
         "readmitted": fates.readmitted,
         "refreshed": fates.refreshed,
         "unseen": fates.unseen,
+        "history": {"dropped": fates.flapped, "taken_later": fates.taken_later},
         "marks": {"keep": fates.marked_keep, "drop": fates.marked_drop, "watch": fates.marked_watch},
     }
     if uids is not None:
@@ -181,7 +197,7 @@ def _summary(out: Path, fates: Fates, uids: int | None, seconds: float) -> Summa
         rows=fates.rows,
         counts={"kept": fates.kept, "quarantined": fates.quarantined},
         seconds=round(seconds, 2),
-        rows_per_s=round(fates.rows / max(seconds, 1e-9), 1),
+        rows_per_s=pace(fates.rows, seconds),
         exit_code=0,
         details=details,
     )

@@ -2,8 +2,8 @@
 
 OASIS, Static Analysis Results Interchange Format 2.1.0: a run has rules (what may be wrong), and results that
 name a rule, a place and words. The places here are not lines of code but rows of a manifest: each is a
-logical location with the row's number and key, and the manifest is the artifact, with its line where that is
-known. Live URLs stand in the text defanged, so that no dashboard makes links of them.
+logical location with the row's number and key, and the manifest is the artifact. Live URLs stand in the text
+defanged, so that no dashboard makes links of them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from poisonscan._version import __version__
-from poisonscan.records import Group, Kind, Verdict
+from poisonscan.records import Group, Verdict
 from poisonscan.reporting.text import defang, defang_schemes, plain
-from poisonscan.reporting.words import VERDICT_SENTENCES, verdicts_in
+from poisonscan.reporting.words import FINDING_SENTENCES, VERDICT_SENTENCES, verdicts_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from typing import TextIO
 
     from poisonscan.store.views import Row, Views
@@ -28,6 +28,9 @@ VERSION = "2.1.0"
 MAX_PLACES = 100
 """Rows named with one finding; the rest is counted. Dashboards refuse results with thousands of places."""
 
+_URI = "%:/?#@!$&'()*+,;=~"
+"""What may stand in a URI as it is, beside letters, digits and `_.-`; brackets only around an address."""
+
 _SUSPICIOUS = [verdict.value for verdict in verdicts_in(Group.SUSPICIOUS)]
 _ROWS = (
     "SELECT verdicts.row, verdicts.key, url, verdict, reason, score, old_sha256, new_sha256, mark "
@@ -36,19 +39,6 @@ _ROWS = (
 )
 _FINDINGS = "SELECT finding_id, kind, score, n_members, summary FROM findings ORDER BY score DESC, finding_id"
 _MEMBERS = "SELECT row, key FROM members WHERE finding_id = ? ORDER BY score DESC NULLS LAST, row LIMIT ?"
-_KINDS: Mapping[Kind, str] = {
-    Kind.RECURRING_PATCH: "The same local pattern on pictures that have nothing in common.",
-    Kind.LATTICE_TRIGGER: "Flat cells on a fixed lattice, as universal backdoors draw them.",
-    Kind.OVERLAY: "The same pattern laid over whole pictures.",
-    Kind.DUPLICATE_TARGET: "One picture again and again, under different captions or labels.",
-    Kind.PLACEHOLDER: "A stand-in that is served for many URLs.",
-    Kind.CAPTION_MISMATCH: "Captions that do not say what the pictures show.",
-    Kind.LABEL_MISMATCH: "Labels that the pictures contradict.",
-    Kind.OUTLIER: "Pictures unlike anything around them.",
-    Kind.INCOHERENT_CLUSTER: "A group of pictures that look alike but are described differently.",
-    Kind.CLOAKING: "Other pictures for other visitors.",
-    Kind.FOOTPRINT: "The same mark on many changed pictures.",
-}
 
 
 def write_sarif(views: Views, manifest: str | None, sink: TextIO) -> int:
@@ -77,7 +67,7 @@ def rules() -> Iterator[dict[str, Any]]:
     """A rule for each suspicious verdict, for each kind of finding and for rows dropped by hand."""
     for verdict in verdicts_in(Group.SUSPICIOUS):
         yield _rule(f"verdict/{verdict}", VERDICT_SENTENCES[verdict])
-    for kind, words in _KINDS.items():
+    for kind, words in FINDING_SENTENCES.items():
         yield _rule(f"finding/{kind}", words)
     yield _rule("mark/drop", "A person decided to drop the row.")
 
@@ -96,8 +86,12 @@ def results(views: Views, manifest: str | None) -> Iterator[dict[str, Any]]:
 
 
 def uri_of(manifest: str) -> str:
-    """A manifest as a URI reference: what is a URL stays, of a path only the name is told."""
-    return manifest if "://" in manifest else quote(manifest.rstrip("/").rpartition("/")[2])
+    """A manifest as a URI reference (RFC 3986): of a path only its name, of a URL all but who logs in."""
+    if "://" not in manifest:
+        return quote(manifest.rstrip("/").rpartition("/")[2])
+    scheme, _, rest = manifest.partition("://")
+    host, slash, path = rest.partition("/")
+    return quote(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}", safe=_URI)
 
 
 def _rule(name: str, words: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from poisonscan.config import Config
 from poisonscan.domains.flapping import Action, Excursion, FlapKind, action_for, excursions, kind_of, labelled
 from poisonscan.files import beside
 from poisonscan.records import Verdict
-from poisonscan.stages.common import Summary
+from poisonscan.stages.common import Summary, pace
 from poisonscan.stages.diff.pairing import parquet_of
 from poisonscan.stages.history.looks import (
     compared_looks,
@@ -218,7 +218,7 @@ def _summary(
         rows=rows,
         counts={kind.value: n for kind, n in sorted(tally.rows.items())},
         seconds=round(seconds, 2),
-        rows_per_s=round(rows / max(seconds, 1e-9), 1),
+        rows_per_s=pace(rows, seconds),
         exit_code=exit_code(tally.rows),
         details={
             "looks": [moment.name for moment in moments],
