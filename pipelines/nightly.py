@@ -1,6 +1,6 @@
 """The nightly check: fetch a snapshot's pictures again, judge, compare with earlier nights, report.
 
-python pipelines/nightly.py SNAPSHOT RUN [--config FILE] [--metrics FILE] [--ask [--before FILE]]
+python pipelines/nightly.py SNAPSHOT RUN [--config FILE] [--metrics FILE] [--key PUB] [--ask [--before FILE]]
 
 Give every night a RUN folder of its own beside the others (runs/2026-01-31): the finished runs beside it are
 what it is compared with. The same command again continues a night that was interrupted. Without --ask nobody
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 import poisonscan
-from poisonscan import Config, PoisonscanError, Summary
+from poisonscan import Config, PoisonscanError, Summary, Trust
 
 LOOKS = 14
 """Earlier nights that are searched for pictures that went away and came back."""
@@ -30,6 +30,8 @@ def nightly(given: argparse.Namespace, config: Config) -> int:
         PoisonscanError: the night cannot be finished; its exit code says why.
     """
     snapshot, run = given.snapshot, given.run
+    if given.key:
+        poisonscan.require_signed(snapshot, Trust(key=given.key))
     poisonscan.require_intact(snapshot)
     metrics = poisonscan.Metrics(given.metrics or run / "metrics.prom")
     done = [poisonscan.check(snapshot, run, config=config, watch=metrics)]
@@ -63,6 +65,7 @@ def main() -> int:
     parser.add_argument("snapshot", type=Path, help="a finished snapshot folder")
     parser.add_argument("run", type=Path, help="the run folder to write")
     parser.add_argument("--config", type=Path, help="TOML file with settings (docs/settings.md)")
+    parser.add_argument("--key", type=Path, help="public key, PEM, that must have signed the snapshot")
     parser.add_argument("--metrics", type=Path, help="Prometheus text file (default: RUN/metrics.prom)")
     parser.add_argument("--ask", action="store_true", help="ask DNS and registries who holds the domains")
     parser.add_argument("--before", type=Path, help="what `domains` wrote on the day of the snapshot")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,11 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from poisonscan.authenticity.signing import Signer
 from poisonscan.config import Config
 from poisonscan.redteam.sites import Behaviour, demo_sites
 from poisonscan.redteam.web import LyingWeb
 from poisonscan.stages.demo import sample_folder
+from poisonscan.stages.export.run import export
+from poisonscan.stages.signing import sign_snapshot
 from poisonscan.stages.snapshot.take import snapshot
+from tests.authenticity.checkpoints import make_keys
 from tests.embed.models import onnx_model
 from tests.registry.servers import name_server, rdap_domain, rdap_server, zone
 
@@ -87,6 +92,19 @@ def test_nightly_finds_the_swap_and_tells_it_in_every_way_it_promises(night: Nig
     assert (again.returncode, json.loads(again.stdout)["counts"]) == (1, summary["counts"])
 
 
+def test_a_snapshot_that_somebody_else_signed_is_not_checked(night: Night, tmp_path: Path) -> None:
+    pytest.importorskip("model_signing", reason="the extra sign is not installed")
+    snapshot = tmp_path / "signed"
+    shutil.copytree(night.snapshot, snapshot)
+    mine, strangers = make_keys(tmp_path, "mine"), make_keys(tmp_path, "strangers")
+    sign_snapshot(snapshot, Signer(key=mine.private))
+    refused = run_nightly(snapshot, tmp_path / "run", "--config", night.settings, "--key", strangers.public)
+    assert (refused.returncode, (tmp_path / "run").exists()) == (4, False), refused.stderr
+    assert "bad_signature" in refused.stderr
+    done = run_nightly(snapshot, tmp_path / "run", "--config", night.settings, "--key", mine.public)
+    assert done.returncode == 1, done.stderr
+
+
 def test_the_next_nights_are_compared_with_the_last(night: Night, tmp_path: Path) -> None:
     for name in ("1", "2"):
         done = run_nightly(night.snapshot, tmp_path / name, "--config", night.settings)
@@ -98,6 +116,8 @@ def test_the_next_nights_are_compared_with_the_last(night: Night, tmp_path: Path
     for words in ("Since the last run", "Every row has the verdict that it had.", "Went away and came back"):
         assert words in page
     assert "Since the last run" not in (tmp_path / "1" / "report.html").read_text(encoding="utf-8")
+    cleaned = export(tmp_path / "2", tmp_path / "cleaned", history=tmp_path / "2" / "history")
+    assert cleaned.details["history"] == {"dropped": 0, "taken_later": 0}
 
 
 def test_nobody_else_is_asked_unless_it_is_wanted(night: Night, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from poisonscan.cli import render
 from poisonscan.cli.flags import add_common, config_of
+from poisonscan.cli.trust import add_trust, trust_of
 from poisonscan.config import VantageSettings
 from poisonscan.errors import UsageError
 
@@ -65,6 +66,7 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
         "connect-to; repeatable, also to give one NAME several settings; or [vantage.NAME] in the TOML file",
     )
     _add_audit(parser)
+    add_trust(parser, "SNAP/snapshot.sig")
     add_common(parser, "judge", "audit", "compare", "fetch", "decode", "run")
     parser.set_defaults(run=_run)
 
@@ -95,6 +97,11 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
     config = config_of(parsed)
     config = replace(config, vantages=vantages_with(config.vantages, parsed.vantage))
     audit = _audit(parsed, config)
+    trust = trust_of(parsed)
+    if trust is not None:
+        from poisonscan.stages.signing import require_signed
+
+        require_signed(parsed.snapshot, trust, parsed.signature)
     if parsed.plan and audit:
         return _plan(parsed, audit, console)
     if parsed.out is None:

@@ -12,7 +12,7 @@ from poisonscan.errors import SnapshotInvalidError
 from poisonscan.files import file_digest
 from poisonscan.stages.check.run import finished_snapshot
 from poisonscan.stages.snapshot.remember import BYTES
-from poisonscan.store.folder import SNAPSHOT_DOCUMENT
+from poisonscan.store.folder import SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def require_intact(snapshot: Path) -> int:
 
 def _problems(snapshot: Path, parts: dict[str, str]) -> Iterator[str]:
     found = {path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()}
-    for name in sorted(found - set(parts) - {SNAPSHOT_DOCUMENT, ".lock"}):
+    for name in sorted(found - set(parts) - {SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE, ".lock"}):
         yield f"{snapshot / name} does not belong to the snapshot"
     for name, digest in parts.items():
         path = snapshot / name

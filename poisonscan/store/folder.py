@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SNAPSHOT_DOCUMENT = "snapshot.json"
+SNAPSHOT_SIGNATURE = "snapshot.sig"
 RUN_DOCUMENT = "run.json"
 RUNNING, FINISHED = "running", "finished"
 

@@ -1,0 +1,1 @@
+"""model: what can be said of a checkpoint without training on it."""

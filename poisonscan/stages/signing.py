@@ -1,0 +1,63 @@
+"""Signatures of snapshots: who took it, and is it still what he sealed?
+
+The signature is over snapshot.json alone. That holds the sha256 of every part, `verify` and `check` compare
+each part with it before they believe it, and so the signature reaches every byte. It is verified in no time
+however large the snapshot is, before anything else of it is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poisonscan.authenticity.listing import compare_digests, take_listing
+from poisonscan.authenticity.model import Defect
+from poisonscan.authenticity.signing import actual_digests, read_statement, sign
+from poisonscan.errors import SnapshotInvalidError
+from poisonscan.stages.verify import require_intact
+from poisonscan.store.folder import SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poisonscan.authenticity.signing import Signer, Trust
+
+
+def sign_snapshot(snapshot: Path, signer: Signer) -> Path:
+    """Sign a finished snapshot, after every digest in it was recomputed; an older signature is replaced.
+
+    Returns:
+        The signature.
+
+    Raises:
+        SnapshotInvalidError: the snapshot is unfinished, damaged or altered.
+        UsageError: the key cannot be used.
+        MissingDependencyError: signing needs an extra that is not installed.
+    """
+    require_intact(snapshot)
+    signature = snapshot / SNAPSHOT_SIGNATURE
+    sign(snapshot / SNAPSHOT_DOCUMENT, signature, signer)
+    return signature
+
+
+def require_signed(snapshot: Path, trust: Trust, signature: Path | None = None) -> None:
+    """See that a snapshot's document was signed by whom one trusts; its parts are another matter.
+
+    Args:
+        snapshot: the folder.
+        trust: whose signature is believed.
+        signature: the file; by default the one in the folder.
+
+    Raises:
+        SnapshotInvalidError: it is not signed, or by somebody else, or was altered since.
+        UsageError: the key cannot be used.
+        MissingDependencyError: signatures need an extra that is not installed.
+    """
+    document = snapshot / SNAPSHOT_DOCUMENT
+    if not document.is_file():
+        raise SnapshotInvalidError(f"{snapshot} is no snapshot folder: it has no {SNAPSHOT_DOCUMENT}")
+    statement = read_statement(signature or snapshot / SNAPSHOT_SIGNATURE, trust)
+    if isinstance(statement, Defect):
+        raise SnapshotInvalidError(f"{snapshot}: {statement.problem}: {statement.words}")
+    actual = actual_digests(document, take_listing(document), statement)
+    for defect in compare_digests(statement.digests, actual, "the signature"):
+        raise SnapshotInvalidError(f"{document}: {defect.problem}: {defect.words}")
