@@ -17,7 +17,7 @@ import numpy as np
 from _common import machine, show
 
 from poisonscan.config import EmbedSettings
-from poisonscan.embed.encoder import open_encoder, parse_spec
+from poisonscan.embed.opening import open_encoder, parse_spec
 from poisonscan.hunt.index import build, k_means, layout_for, sees_gpu, use_threads
 from poisonscan.hunt.outliers import mean_scores
 

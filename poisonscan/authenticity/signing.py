@@ -11,12 +11,12 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from poisonscan.authenticity.listing import GIT
 from poisonscan.authenticity.model import Defect, Problem
-from poisonscan.errors import MissingDependencyError, StorageError, UsageError
+from poisonscan.errors import StorageError, UsageError
+from poisonscan.extras import require
 from poisonscan.files import beside, storage
 
 if TYPE_CHECKING:
@@ -287,10 +287,7 @@ def _verifying_config(trust: Trust) -> Any:  # noqa: ANN401 - the library's conf
 
 
 def _require_library() -> None:
-    if find_spec("model_signing") is None or find_spec("OpenSSL") is None:
-        raise MissingDependencyError(
-            "signing and verifying signatures need model-signing: pip install 'poisonscan[sign]'"
-        )
+    require("sign", "signing, or verifying a signature,", "model_signing", "OpenSSL")
 
 
 def _require_files(*paths: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What every encoder offers, and how a specification on the command line becomes one.
+"""What every encoder offers and takes.
 
 Encoders are frozen: nothing is ever trained here. Vectors have length 1, so that an inner product is a
 cosine.
@@ -6,20 +6,14 @@ cosine.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from poisonscan.errors import MissingDependencyError, UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from poisonscan.config import EmbedSettings
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -110,52 +104,6 @@ class Spec:
 
 RANDOM = "random"
 """Weights drawn at random with a fixed seed: for tests and for measuring speed."""
-
-
-def parse_spec(text: str) -> Spec:
-    """Read `onnx:FILE` or `openclip:MODEL:WEIGHTS`.
-
-    Raises:
-        UsageError: it is neither, or the weights are no file or folder.
-        MissingDependencyError: what it needs is not installed.
-    """
-    kind, _, rest = text.partition(":")
-    if kind == "onnx" and rest:
-        spec, extra, module = Spec(text, "onnx", "", rest), "hunt", "onnxruntime"
-    elif kind == "openclip" and all(rest.partition(":")):
-        model, _, weights = rest.partition(":")
-        spec, extra, module = Spec(text, "openclip", model, weights), "clip", "open_clip"
-    else:
-        raise UsageError(f"--encoder {text}: write onnx:FILE or openclip:MODEL:WEIGHTS")
-    require(module, extra, f"--encoder {kind}:...")
-    if spec.weights != RANDOM and not Path(spec.weights).exists():
-        raise UsageError(f"--encoder {text}: {spec.weights} does not exist; nothing is ever downloaded")
-    return spec
-
-
-def require(module: str, extra: str, purpose: str) -> None:
-    """See that an optional dependency is there.
-
-    Raises:
-        MissingDependencyError: it is not; names the extra to install.
-    """
-    if importlib.util.find_spec(module) is None:
-        raise MissingDependencyError(f"{purpose} needs {module}: pip install 'poisonscan[{extra}]'")
-
-
-def open_encoder(spec: Spec, settings: EmbedSettings) -> Encoder:
-    """Load an encoder.
-
-    Raises:
-        UsageError: the weights do not fit the model, or the device is not there.
-    """
-    if spec.kind == "onnx":
-        from poisonscan.embed.onnx import OnnxEncoder  # noqa: PLC0415 - loads onnxruntime
-
-        return OnnxEncoder(spec, settings)
-    from poisonscan.embed.openclip import OpenClipEncoder  # noqa: PLC0415 - loads torch
-
-    return OpenClipEncoder(spec, settings)
 
 
 def unit(vectors: Floats) -> Floats:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import webbrowser
 from typing import TYPE_CHECKING
 
 from poisonscan.config import Config
-from poisonscan.errors import MissingDependencyError
+from poisonscan.extras import require
 from poisonscan.stages.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -46,9 +45,7 @@ def explore(
         SnapshotInvalidError: it is no such folder, or damaged.
         StorageError: a file of it cannot be read.
     """
-    for module in _NEEDED:
-        if importlib.util.find_spec(module) is None:
-            raise MissingDependencyError(f"explore needs {module}: pip install 'poisonscan[explore]'")
+    require("explore", "explore", *_NEEDED)
     from poisonscan.explorer.server import opened  # noqa: PLC0415 - needs the extra
 
     recipes = [(recipe.title, recipe.sql) for recipe in RECIPES]

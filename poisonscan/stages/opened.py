@@ -222,7 +222,7 @@ def open_run(path: Path | str, *, snapshot: Path | None = None) -> Run:
 
 def _encoded(document: dict[str, Any], what: str | Path | bytes, config: Config) -> Floats:
     """The vector of a text or picture, by the encoder that a folder of vectors was made with."""
-    from poisonscan.embed.encoder import open_encoder, parse_spec  # noqa: PLC0415 - an encoder is rarely asked
+    from poisonscan.embed.opening import open_encoder, parse_spec  # noqa: PLC0415 - an encoder is rarely asked
     from poisonscan.embed.weights import digest_of  # noqa: PLC0415 - likewise
 
     identity = document["identity"]

@@ -310,7 +310,7 @@ def test_other_digests_are_made_as_the_maker_made_them(method: str, checkpoint: 
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, keys: Keys) -> None:
-    monkeypatch.setattr("poisonscan.authenticity.signing.find_spec", lambda _: None)
+    monkeypatch.setattr("poisonscan.extras.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"poisonscan\[sign\]"):
         require_signer(Signer(key=keys.private))
     with pytest.raises(MissingDependencyError, match=r"poisonscan\[sign\]"):

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from poisonscan.embed.encoder import WINDOWS, Preparation, parse_spec, require, unit, windows
+from poisonscan.embed.encoder import WINDOWS, Preparation, unit, windows
+from poisonscan.embed.opening import parse_spec
 from poisonscan.embed.weights import digest_of, weight_file
 from poisonscan.errors import MissingDependencyError, UsageError
+from poisonscan.extras import require
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +36,11 @@ def test_weights_must_be_there(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("poisonscan.extras.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"needs open_clip: pip install 'poisonscan\[clip\]'"):
         parse_spec("openclip:ViT-B-32:random")
     with pytest.raises(MissingDependencyError, match=r"pip install 'poisonscan\[hunt\]'"):
-        require("faiss", "hunt", "hunting")
+        require("hunt", "hunting", "faiss")
 
 
 def test_the_digest_tells_weights_apart_not_their_names(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from poisonscan.config import EmbedSettings
-from poisonscan.embed.encoder import WINDOWS, open_encoder, parse_spec
+from poisonscan.embed.encoder import WINDOWS
+from poisonscan.embed.opening import open_encoder, parse_spec
 from poisonscan.errors import UsageError
 
 from .models import SIDE, WIDTH, onnx_model

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poisonscan.config import EmbedSettings
-from poisonscan.embed.encoder import open_encoder, parse_spec
+from poisonscan.embed.opening import open_encoder, parse_spec
 from poisonscan.errors import UsageError
 
 from .models import clip_config

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from poisonscan.config import Config, EmbedSettings, RunSettings
-from poisonscan.embed.encoder import open_encoder, parse_spec
+from poisonscan.embed.opening import open_encoder, parse_spec
 from poisonscan.embed.views import prepared
 from poisonscan.errors import ManifestError, RunMismatchError, SnapshotInvalidError, UsageError
 from poisonscan.stages.embed.descriptions import Description, Descriptions, read_descriptions

@@ -54,7 +54,7 @@ def test_a_port_that_is_taken_is_an_error_in_one_line(run: Path, capsys: pytest.
 
 
 def test_without_the_extra_it_says_what_to_install(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "uvicorn" else object())
+    monkeypatch.setattr("poisonscan.extras.find_spec", lambda name: None if name == "uvicorn" else object())
     with pytest.raises(MissingDependencyError, match=r"needs uvicorn: pip install 'poisonscan\[explore\]'"):
         explore(run, browser=False)
 

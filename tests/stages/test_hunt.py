@@ -249,7 +249,7 @@ def test_without_faiss_the_verb_says_what_to_install(
     import importlib.util  # noqa: PLC0415 - beside its only use
 
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "faiss" else real(name))
+    monkeypatch.setattr("poisonscan.extras.find_spec", lambda name: None if name == "faiss" else real(name))
     with pytest.raises(UsageError, match=r"needs faiss: pip install 'poisonscan\[hunt\]'"):
         hunt_dataset(collection.images, tmp_path / "run", encoder=onnx, config=CONFIG)
 

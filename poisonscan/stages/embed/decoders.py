@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
 
-from poisonscan.embed.encoder import open_encoder
+from poisonscan.embed.opening import open_encoder
 from poisonscan.embed.views import View, view
 from poisonscan.engine.bundles import Bundles
 from poisonscan.engine.sandbox import Sandbox

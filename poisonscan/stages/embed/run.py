@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from poisonscan.config import Config, as_dict
-from poisonscan.embed.encoder import parse_spec
+from poisonscan.embed.opening import parse_spec
 from poisonscan.embed.weights import digest_of
 from poisonscan.errors import UsageError
 from poisonscan.files import file_digest, write_text

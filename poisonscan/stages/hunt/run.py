@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poisonscan.config import Config, as_dict
-from poisonscan.embed.encoder import require
 from poisonscan.errors import UsageError
+from poisonscan.extras import require
 from poisonscan.files import storage, write_text
 from poisonscan.hunt.detectors import detectors, lacking
 from poisonscan.hunt.index import use_threads
@@ -83,7 +83,7 @@ def hunt_dataset(
     chosen = detectors(config.hunt)
     job = _job(source, out, encoder, kind, describing)
     if encoder or job.embedding is None:
-        require("faiss", "hunt", "hunting with vectors")
+        require("hunt", "hunting with vectors", "faiss")
     identity = {"command": "hunt", **job.identity(config), "hunt": as_dict(config)["hunt"]}
     _refuse_idle(chosen, vectors=bool(encoder) or job.embedding is None, pixels=job.embedding is not None)
     with open_folder(out, RUN_DOCUMENT, identity) as folder:
