@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GLOBAL_SIDE = 4  # cells: patterns of the known blend attacks repeat every 5 to 8 cells
 _GLOBAL_SLOPE, _GLOBAL_FLOOR = 0.1, 0.5
 _GLOBAL_MOST = 25.0  # a single square's say: 5 standard deviations
-_GRAIN_FLOOR, _GRAIN_SHARE = 4.0, 0.5  # squared grey levels that JPEG adds, and share of the old texture's
+_GRAIN_FLOOR, _GRAIN_SHARE = 5.0, 0.5  # squared grey levels that JPEG adds, and share of the old texture's
 _GRAIN_GAIN = 4.0  # sharpening at most doubles texture
 
 

@@ -42,7 +42,7 @@ class CompareSettings(Settings):
     close_luma_energy_2: float = setting(225.0, "the same for squares of 2 cells", least=0)
     close_luma_energy_3: float = setting(196.0, "the same for squares of 3 cells", least=0)
     close_chroma_energy: float = setting(400.0, "the same for one chroma cell of 16", least=0)
-    global_energy: float = setting(0.3, "energy of the whole from which a pattern lies over it", least=0)
+    global_energy: float = setting(0.33, "energy of the whole from which a pattern lies over it", least=0)
     grain_energy: float = setting(4.0, "energy of fine noise from which it lies over the whole", least=0)
     crop_area: float = setting(
         0.97, "share of the old picture's area below which the new one counts as cropped", least=0, most=1
