@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poisonscan.fingerprint.hashes import phashes
+from poisonscan.hunt.blocks import block_sums
 from poisonscan.hunt.diversity import (
     caption_groups,
     content_words,
@@ -103,8 +104,9 @@ class _Group:
 def blocks_of(pictures: Bytes) -> NDArray[np.float32]:
     """Mean colour of 32 x 32 blocks of pictures (n, SIDE, SIDE, 3): shape (n, 32, 32, 3), 0..255."""
     size = SIDE // _GRID
-    cut = pictures.reshape(len(pictures), _GRID, size, _GRID, size, 3)
-    return np.asarray(cut.mean(axis=(2, 4), dtype=np.float32))
+    planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32)
+    means = block_sums(planes, size) / np.float32(size**2)
+    return np.ascontiguousarray(means.transpose(0, 2, 3, 1))
 
 
 def copy_groups(pixels: Pixels) -> list[tuple[list[int], NDArray[np.float32]]]:

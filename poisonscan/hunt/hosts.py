@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poisonscan.hunt.blocks import block_sums
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,7 +38,7 @@ def thumbnails(pictures: Bytes) -> Floats:
         pictures: shape (n, side, side, 3), side a multiple of 16.
     """
     cell = pictures.shape[1] // THUMBNAIL
-    small = (pictures @ _LUMA).reshape(len(pictures), THUMBNAIL, cell, THUMBNAIL, cell).mean(axis=(2, 4))
+    small = block_sums(pictures @ _LUMA, cell) / np.float32(cell**2)
     flat = small.reshape(len(pictures), THUMBNAIL**2)
     flat = flat - flat.mean(axis=1, keepdims=True)
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)

@@ -15,6 +15,8 @@ import numpy as np
 from scipy.fft import dct
 from scipy.ndimage import gaussian_filter, maximum_filter
 
+from poisonscan.hunt.blocks import block_sums
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -106,8 +108,8 @@ def reduced(picture: Bytes, scale: int) -> Floats:
     if scale == 1:
         return full
     height, width = (length // scale * scale for length in full.shape[:2])
-    blocks = full[:height, :width].reshape(height // scale, scale, width // scale, scale, 3)
-    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+    planes = np.ascontiguousarray(full[:height, :width].transpose(2, 0, 1))
+    return np.ascontiguousarray(block_sums(planes, scale).transpose(1, 2, 0)) / np.float32(scale**2)
 
 
 def _extrema(luma: Floats, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from poisonscan.hunt import hosts
+from poisonscan.hunt.blocks import block_sums
 from poisonscan.hunt.evidence import MEMBERS, at_one_place
 from poisonscan.hunt.innocence import is_text, of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
@@ -160,10 +161,10 @@ def residuals(pictures: Bytes, band: Band) -> Floats:
 
 
 def _residuals(pictures: Bytes, band: Band) -> Floats:
-    n, side, step = len(pictures), band.side, band.reduction
+    n, step = len(pictures), band.reduction
     luma = np.concatenate([pictures @ np.array(line, np.float32) for line in band.channels])
     if step > 1:
-        luma = luma.reshape(len(luma), side, step, side, step).mean(axis=(2, 4))
+        luma = block_sums(luma, step) / np.float32(step**2)
     fine = gaussian_filter(luma, (0, band.inner, band.inner), truncate=3) if band.inner else luma
     detail = fine - gaussian_filter(luma, (0, band.outer, band.outer), truncate=2.5)
     contrast = np.sqrt(np.maximum(uniform_filter(detail**2, (0, band.around, band.around)), 0))

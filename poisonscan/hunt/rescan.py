@@ -138,7 +138,7 @@ def _spectrum(planes: Floats, side: int) -> NDArray[np.complex64]:
 
 
 def _places(picture: Bytes, probes: Sequence[_Probe]) -> list[tuple[float, int, int]]:
-    colours = picture.transpose(2, 0, 1).astype(np.float32) - np.float32(128)
+    colours = np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) - np.float32(128)
     spectra = _spectrum(colours, picture.shape[0])
     both = np.stack([colours.sum(axis=0), (colours**2).sum(axis=0)])
     sums = _spectrum(both, picture.shape[0])
