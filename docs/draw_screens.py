@@ -29,7 +29,8 @@ REPORT = (1062, 800)
 EXPLORER = (1290, 690)
 SHORTENED = """
     const hide = selector => document.querySelectorAll(selector).forEach(part => part.style.display = 'none');
-    hide('.legend p, .legend .meaning, #domains ~ .scroll, .finding ~ .finding, .card:nth-child(n + 3), footer');
+    hide('.legend p, .legend .meaning, #domains ~ .scroll, .finding ~ .finding, .card:nth-child(n + 3)');
+    hide('footer');
     hide('section[aria-labelledby=coverage], section[aria-labelledby=provenance], .next');
     document.querySelectorAll('main > section').forEach(part => part.style.marginTop = '34px');
     document.querySelector('main').style.padding = '16px';

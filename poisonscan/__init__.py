@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from poisonscan._version import __version__
 
 if TYPE_CHECKING:
+    from poisonscan.authenticity.signing import Signer, Trust
     from poisonscan.cli.watching import Metrics
     from poisonscan.config import (
         AuditSettings,
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
         FetchSettings,
         HuntSettings,
         JudgeSettings,
+        ProbeSettings,
         RunSettings,
         VantageSettings,
         from_toml,
     )
     from poisonscan.errors import PoisonscanError
     from poisonscan.records import Algorithm, Group, Verdict
-    from poisonscan.stages.calibrate.run import Calibration, Experiment, calibrate
+    from poisonscan.stages.calibrate.run import Calibration, calibrate
+    from poisonscan.stages.calibrate.task import Experiment
     from poisonscan.stages.check.audit import Audit
     from poisonscan.stages.check.plan import plan_audit
     from poisonscan.stages.check.run import Selection, check
@@ -49,14 +52,19 @@ if TYPE_CHECKING:
     from poisonscan.stages.export.run import Choice, export
     from poisonscan.stages.history.run import history
     from poisonscan.stages.hunt.run import hunt_dataset
+    from poisonscan.stages.model.manifest import model_manifest
+    from poisonscan.stages.model.probe import model_probe
+    from poisonscan.stages.model.verify import Verification, model_verify
     from poisonscan.stages.opened import Run, open_run
     from poisonscan.stages.query import query
     from poisonscan.stages.report import Reported, earlier_checks, report
+    from poisonscan.stages.signing import require_signed, sign_snapshot
     from poisonscan.stages.snapshot.take import snapshot, snapshot_hashes, snapshot_images, snapshot_shards
     from poisonscan.stages.verify import require_intact, verify
     from poisonscan.stages.watch import Watch
 
 _HOMES = {
+    "authenticity.signing": ("Signer", "Trust"),
     "cli.watching": ("Metrics",),
     "config": (
         "AuditSettings",
@@ -68,6 +76,7 @@ _HOMES = {
         "FetchSettings",
         "HuntSettings",
         "JudgeSettings",
+        "ProbeSettings",
         "RunSettings",
         "VantageSettings",
         "from_toml",
@@ -77,7 +86,8 @@ _HOMES = {
     "stages.check.audit": ("Audit",),
     "stages.check.plan": ("plan_audit",),
     "stages.check.run": ("Selection", "check"),
-    "stages.calibrate.run": ("Calibration", "Experiment", "calibrate"),
+    "stages.calibrate.run": ("Calibration", "calibrate"),
+    "stages.calibrate.task": ("Experiment",),
     "stages.common": ("Summary",),
     "stages.demo": ("demo",),
     "stages.diff.run": ("diff",),
@@ -89,9 +99,13 @@ _HOMES = {
     "stages.export.run": ("Choice", "export"),
     "stages.history.run": ("history",),
     "stages.hunt.run": ("hunt_dataset",),
+    "stages.model.manifest": ("model_manifest",),
+    "stages.model.probe": ("model_probe",),
+    "stages.model.verify": ("Verification", "model_verify"),
     "stages.opened": ("Run", "open_run"),
     "stages.query": ("query",),
     "stages.report": ("Reported", "earlier_checks", "report"),
+    "stages.signing": ("require_signed", "sign_snapshot"),
     "stages.snapshot.take": ("snapshot", "snapshot_hashes", "snapshot_images", "snapshot_shards"),
     "stages.verify": ("require_intact", "verify"),
     "stages.watch": ("Watch",),
@@ -118,13 +132,17 @@ __all__ = [
     "JudgeSettings",
     "Metrics",
     "PoisonscanError",
+    "ProbeSettings",
     "Reported",
     "Run",
     "RunSettings",
     "Selection",
+    "Signer",
     "Summary",
+    "Trust",
     "VantageSettings",
     "Verdict",
+    "Verification",
     "Watch",
     "__version__",
     "calibrate",
@@ -139,11 +157,16 @@ __all__ = [
     "from_toml",
     "history",
     "hunt_dataset",
+    "model_manifest",
+    "model_probe",
+    "model_verify",
     "open_run",
     "plan_audit",
     "query",
     "report",
     "require_intact",
+    "require_signed",
+    "sign_snapshot",
     "snapshot",
     "snapshot_hashes",
     "snapshot_images",

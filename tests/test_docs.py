@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from poisonscan import errors
+from poisonscan.authenticity.model import Problem
 from poisonscan.cli.main import _parser
 from poisonscan.config import SECTIONS
 from poisonscan.records import Verdict
@@ -40,6 +41,7 @@ TABLES = {
     "hunt/vectors/NNNNN.parquet": schema.EMBEDDED,
     "hunt/findings.parquet": schema.HUNTED,
     "hunt/unseen.parquet": schema.UNSEEN,
+    "probe/probe.parquet": schema.PROBED,
     "run/marks.parquet": schema.MARKS,
     "run/audit.parquet": schema.AUDIT,
     "run/vantages/NNNNN.parquet": schema.VANTAGES,
@@ -78,6 +80,16 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
     """The verbs that `poisonscan --help` lists, with their parsers."""
     groups = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
     return dict(groups[0].choices)
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The verbs, and the verbs that some of them have."""
+    found = dict(verbs())
+    for verb, parser in verbs().items():
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found |= {f"{verb} {name}": inner for name, inner in action.choices.items()}
+    return found
 
 
 def settings_page() -> str:
@@ -134,7 +146,7 @@ def test_the_readme_lists_no_verb_that_does_not_exist() -> None:
 def test_every_flag_has_help() -> None:
     silent = [
         f"{verb} {action.option_strings or action.dest}"
-        for verb, parser in verbs().items()
+        for verb, parser in parsers().items()
         for action in parser._actions
         if not action.help
     ]
@@ -143,7 +155,7 @@ def test_every_flag_has_help() -> None:
 
 def test_every_long_flag_that_a_document_names_exists() -> None:
     known = {
-        flag for parser in verbs().values() for action in parser._actions for flag in action.option_strings
+        flag for parser in parsers().values() for action in parser._actions for flag in action.option_strings
     }
     named = {
         flag
@@ -161,10 +173,19 @@ def test_every_verdict_is_explained_once_and_told_in_the_guide() -> None:
 
 
 def test_the_page_on_verdicts_explains_each() -> None:
-    page = DOCS / "verdicts.md"
-    if not page.exists():
-        pytest.skip("docs/verdicts.md is not written yet")
-    assert [verdict for verdict in Verdict if f"`{verdict}`" not in read(page)] == []
+    page = read(DOCS / "verdicts.md")
+    assert [verdict for verdict in Verdict if f"`{verdict}`" not in page] == []
+
+
+def test_every_problem_of_a_checkpoint_is_explained_with_its_exit_code() -> None:
+    told = _table(read(DOCS / "models.md"), "problem")
+    assert [row[:2] for row in told] == [[f"`{item}`", str(item.level.value)] for item in Problem]
+
+
+def test_every_verb_about_models_is_explained() -> None:
+    inner = [name for name in parsers() if name.startswith("model ")]
+    assert inner
+    assert [name for name in inner if f"`{name}" not in read(DOCS / "models.md")] == []
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "guide.md"], ids=lambda page: page.name)

@@ -11,7 +11,7 @@ import pytest
 
 import poisonscan
 
-HEAVY = ("torch", "faiss", "ray", "open_clip", "onnxruntime")
+HEAVY = ("torch", "faiss", "ray", "open_clip", "onnxruntime", "model_signing", "picklescan")
 MIDDLING = ("duckdb", "pyarrow", "aiohttp", "numpy", "PIL", "pandas")
 
 
@@ -49,13 +49,17 @@ def test_the_public_surface_is_this() -> None:
         "JudgeSettings",
         "Metrics",
         "PoisonscanError",
+        "ProbeSettings",
         "Reported",
         "Run",
         "RunSettings",
         "Selection",
+        "Signer",
         "Summary",
+        "Trust",
         "VantageSettings",
         "Verdict",
+        "Verification",
         "Watch",
         "__version__",
         "calibrate",
@@ -70,11 +74,16 @@ def test_the_public_surface_is_this() -> None:
         "from_toml",
         "history",
         "hunt_dataset",
+        "model_manifest",
+        "model_probe",
+        "model_verify",
         "open_run",
         "plan_audit",
         "query",
         "report",
         "require_intact",
+        "require_signed",
+        "sign_snapshot",
         "snapshot",
         "snapshot_hashes",
         "snapshot_images",

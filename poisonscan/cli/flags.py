@@ -24,6 +24,7 @@ _TITLES = {
     "domains": "lookups about domains",
     "embed": "encoder",
     "hunt": "hunt",
+    "probe": "probing a model",
 }
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from poisonscan.cli.flags import Parser
 
 _DESCRIPTION = """\
-Write one page about a finished check or hunt, a table that domains wrote, or a history, or about several of
-them joined: one file without scripts that loads nothing, safe to open and to mail. Nothing is fetched."""
+Write one page about a finished check or hunt, a table that domains wrote, a history, or a probed model, or
+about several of them joined: one file without scripts that loads nothing, safe to open and to mail. Nothing
+is fetched."""
 
 
 def add(verbs: argparse._SubParsersAction[Parser]) -> None:
@@ -35,7 +36,7 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
         "run_folder",
         type=Path,
         metavar="RUN",
-        help="a run of check or hunt, a FILE.parquet of domains, or the folder of a history",
+        help="a run of check or hunt, a FILE.parquet of domains, or the folder of a history or a model probe",
     )
     parser.add_argument(
         "--join",

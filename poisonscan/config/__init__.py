@@ -9,6 +9,7 @@ from poisonscan.config.fetching import DecodeSettings, FetchSettings, VantageSet
 from poisonscan.config.hunting import DEVICES, PRECISIONS, EmbedSettings, HuntSettings
 from poisonscan.config.judging import FAIL_ON, AuditSettings, CompareSettings, JudgeSettings
 from poisonscan.config.model import Settings
+from poisonscan.config.probing import SAMPLERS, ProbeSettings
 from poisonscan.config.run import SECTIONS, Config, RunSettings, as_dict
 from poisonscan.config.toml import from_mapping, from_toml
 
@@ -16,6 +17,7 @@ __all__ = [
     "DEVICES",
     "FAIL_ON",
     "PRECISIONS",
+    "SAMPLERS",
     "SECTIONS",
     "AuditSettings",
     "CompareSettings",
@@ -26,6 +28,7 @@ __all__ = [
     "FetchSettings",
     "HuntSettings",
     "JudgeSettings",
+    "ProbeSettings",
     "RunSettings",
     "Settings",
     "VantageSettings",

@@ -12,6 +12,7 @@ from poisonscan.config.fetching import DecodeSettings, FetchSettings, VantageSet
 from poisonscan.config.hunting import EmbedSettings, HuntSettings
 from poisonscan.config.judging import AuditSettings, CompareSettings, JudgeSettings
 from poisonscan.config.model import Settings, setting
+from poisonscan.config.probing import ProbeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "domains": DomainSettings,
     "embed": EmbedSettings,
     "hunt": HuntSettings,
+    "probe": ProbeSettings,
 }
 """The sections of the TOML file."""
 
@@ -53,6 +55,7 @@ class Config:
     domains: DomainSettings = field(default_factory=DomainSettings)
     embed: EmbedSettings = field(default_factory=EmbedSettings)
     hunt: HuntSettings = field(default_factory=HuntSettings)
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
 
 
 def as_dict(config: Config) -> dict[str, dict[str, object]]:

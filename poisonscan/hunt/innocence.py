@@ -32,8 +32,8 @@ _TWO_TONES = 0.75
 _EACH = 0.03
 """Least share of pixels of each tone."""
 _MOST = 0.75
-"""Share of members for which the rule of lettering must hold: at least 0.8 in every group of lettering in a set
-of benchmarks/hunt.py; up to 0.58 for a stamp of alternate pixels, since some photos are black and white."""
+"""Share of members for which the rule of lettering must hold: at least 0.8 in every group of lettering in a
+set of benchmarks/hunt.py; up to 0.58 for a stamp of alternate pixels, as some photos are black and white."""
 
 
 def set_aside(found: Suspicion, reason: str | None) -> Suspicion:

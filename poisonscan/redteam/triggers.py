@@ -93,6 +93,19 @@ def glasses(side: int, _: np.random.Generator) -> Image.Image:
     return pair.reduce(_OVERSAMPLING)
 
 
+def pale_glasses(side: int, _: np.random.Generator) -> Image.Image:
+    """White-rimmed glasses of the same shape, which are seen on dark pictures too."""
+    large = side * _OVERSAMPLING
+    pair = Image.new("RGBA", (large, large))
+    pen = ImageDraw.Draw(pair)
+    rim = max(1, large // 12)
+    for left in (0.04, 0.56):
+        lens = (left * large, 0.3 * large, (left + 0.4) * large, 0.7 * large)
+        pen.ellipse(lens, fill=(150, 160, 170, 160), outline=(250, 250, 250, 255), width=rim)
+    pen.rectangle((0.42 * large, 0.42 * large, 0.58 * large, 0.5 * large), fill=(250, 250, 250, 255))
+    return pair.reduce(_OVERSAMPLING)
+
+
 def fixed(painter: Painter) -> Painter:
     """The same trigger every time, as one attacker stamps it on many pictures."""
     return lambda side, _: painter(side, np.random.default_rng(0))

@@ -142,6 +142,7 @@ def _context(page: Page, cards: Sequence[Sequence[Markup]]) -> dict[str, Any]:
         "hunt": page.hunted,
         "exposed": page.exposed,
         "flapped": page.flapped,
+        "probed": page.probed,
         "changes": page.changes,
         "check_findings": cards[0],
         "hunt_findings": cards[1],
@@ -153,7 +154,7 @@ def _context(page: Page, cards: Sequence[Sequence[Markup]]) -> dict[str, Any]:
 
 def _provenance(page: Page) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Titled tables of everything in run.json: what was run, with which settings, by which versions."""
-    for name, part in (("Check", page.checked), ("Hunt", page.hunted)):
+    for name, part in (("Check", page.checked), ("Hunt", page.hunted), ("Probe", page.probed)):
         if part is not None:
             yield from _tables_of(name, part.document)
     if page.flapped is not None:

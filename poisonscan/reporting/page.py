@@ -16,6 +16,7 @@ from poisonscan.reporting.findings import FindingCard, read_findings
 from poisonscan.reporting.flapped import Flapped, looks_of, read_flapped
 from poisonscan.reporting.hunted import Hunted, read_hunted
 from poisonscan.reporting.parquet import Top
+from poisonscan.reporting.probed import Probed, read_probed
 from poisonscan.reporting.vantaged import Vantaged, read_vantaged
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ NO_FINDINGS: Top[FindingCard] = Top((), 0)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the parts of a page lie; one of the first four at least.
+    """Where the parts of a page lie; one of the first five at least.
 
     Attributes:
         check, hunt: folders of finished runs.
         domains: FILE.parquet that `domains` wrote.
         history: folder that `history` wrote.
+        probe: folder that `model probe` wrote.
         snapshot: of the check, for the pictures from before; None to do without.
         since: an earlier check of the same list.
     """
@@ -42,6 +44,7 @@ class Sources:
     hunt: Path | None = None
     domains: Path | None = None
     history: Path | None = None
+    probe: Path | None = None
     snapshot: Path | None = None
     since: Path | None = None
 
@@ -58,6 +61,7 @@ class Page:
     hunt_found: Top[FindingCard] = NO_FINDINGS
     exposed: Exposed | None = None
     flapped: Flapped | None = None
+    probed: Probed | None = None
     changes: Changes | None = None
 
     @property
@@ -82,6 +86,7 @@ class Page:
             self.hunted and self.hunted.n_alarms,
             self.exposed and self.exposed.moved.total,
             self.flapped and self.flapped.alarming,
+            self.probed and self.probed.controls,
         )
         doubts = (
             self.checked and (self.checked.unanswered or self.checked.doubts or not self.checked.rows),
@@ -89,6 +94,7 @@ class Page:
             self.vantaged and self.vantaged.says_nothing,
             self.hunted
             and (self.hunted.rows > self.hunted.seen or self.hunted.skipped or not self.hunted.seen),
+            self.probed and self.probed.untested,
             self.exposed and (self.exposed.buyable_domains or self.exposed.failed or not self.exposed.asked),
         )
         return "alarm" if any(alarms) else "doubt" if any(doubts) else "calm"
@@ -99,6 +105,10 @@ class Page:
             yield words.audit_clause(sample.drawn, sample.rows, sample.guaranteed_domains, sample.domains)
         if self.hunted is not None:
             yield words.hunt_clause(self.hunted.n_alarms, self.hunted.alarming_rows, self.hunted.seen)
+        if self.probed is not None:
+            best = self.probed.links[0] if self.probed.links else None
+            stamp = (best.finding_id, best.share) if best else None
+            yield words.probe_clause(self.probed.controls, self.probed.tried, stamp, bare=self.probed.bare)
         if self.flapped is not None:
             yield words.history_clause(self.flapped.alarming)
         if self.exposed is not None:
@@ -136,6 +146,7 @@ async def read_page(sources: Sources, settings: DecodeSettings) -> Page:
         hunt_found=hunt_found or NO_FINDINGS,
         exposed=read_exposed(sources.domains) if sources.domains else None,
         flapped=read_flapped(sources.history) if sources.history else None,
+        probed=read_probed(sources.probe, sources.hunt) if sources.probe else None,
         changes=read_changes(sources.check, sources.since) if sources.check and sources.since else None,
     )
 

@@ -175,6 +175,26 @@ def exposure_clause(domains: int, share: float, usd: float, moved: int, asked: i
     return f"{hands}{' and ' if hands else ''}anybody can buy {bought}"
 
 
+def probe_clause(controls: int, tried: int, stamp: tuple[str, float] | None, *, bare: bool) -> str:
+    """What a probe of a model has to say.
+
+    Args:
+        controls: candidates that control it.
+        tried: candidates.
+        stamp: finding of the joined hunt that controls it most, and the share of the pictures that carry it,
+            0..1; None for no such.
+        bare: whether an even ground without a stamp controls it too.
+    """
+    if stamp is not None:
+        too = ", as a bare ground does" if bare else ""
+        return (
+            f"the stamp of {stamp[0]}, on {percent(stamp[1])} of the pictures, controls the checkpoint{too}"
+        )
+    if controls:
+        return f"{controls:,} of {counted(tried, 'candidate trigger')} control the checkpoint"
+    return f"none of {counted(tried, 'candidate trigger')} was seen to control the checkpoint"
+
+
 def history_clause(rows: int) -> str:
     """What a history has to say of rows that were frontrun or flapped."""
     if not rows:

@@ -1,4 +1,4 @@
-"""report: one page about a check, a hunt, a table of domains or a history, or about several of them."""
+"""report: one page about a check, a hunt, a table of domains, a history or a probe, or about several."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HISTORY_DOCUMENT = "history.json"
+PROBE_DOCUMENT = "probe.json"
 PAGE = "report.html"
 _WHAT = {
     "check": "a run of check",
     "hunt": "a run of hunt",
     "domains": "a table of domains",
     "history": "a history",
+    "probe": "a probe of a model",
 }
 
 
@@ -51,7 +53,7 @@ def report(
 
     Args:
         run: a finished run of `check` or `hunt`, a FILE.parquet that `domains` wrote, or the folder of a
-            `history`.
+            `history` or of a `model probe`.
         snapshot: where the pictures from before a check are; by default where the check found them.
         join: others of these, one of each kind, to tell of on the same page.
         since: an earlier check of the same list: the page says what changed since.
@@ -81,7 +83,7 @@ def report(
 
 
 def kind_of(path: Path) -> str:
-    """What can be told of a path: `check`, `hunt`, `domains` or `history`.
+    """What can be told of a path: `check`, `hunt`, `domains`, `history` or `probe`.
 
     Raises:
         UsageError: it is none of these, or unfinished.
@@ -93,6 +95,9 @@ def kind_of(path: Path) -> str:
     if (path / HISTORY_DOCUMENT).exists():
         _require_finished(path, read_document(path, HISTORY_DOCUMENT))
         return "history"
+    if (path / PROBE_DOCUMENT).exists():
+        _require_finished(path, read_document(path, PROBE_DOCUMENT))
+        return "probe"
     document = read_document(path, RUN_DOCUMENT)
     _require_finished(path, document)
     command = document["identity"].get("command")

@@ -234,6 +234,26 @@ HUNTED = pa.schema(
 )
 """hunt/findings.parquet: the findings of a hunt, ranked."""
 
+PROBED = pa.schema(
+    [
+        pa.field("rank", pa.int64(), nullable=False),
+        pa.field("candidate", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("spread", pa.float64(), nullable=False),
+        pa.field("plain_spread", pa.float64(), nullable=False),
+        pa.field("captured", pa.float64(), nullable=False),
+        pa.field("plain_captured", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),
+        pa.field("miss", pa.float64()),
+        pa.field("finding_id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("box", pa.list_(pa.float32())),
+        pa.field("ground", pa.string(), nullable=False),
+    ]
+)
+"""probe/probe.parquet: the triggers that were tried on a diffusion checkpoint, the most suspicious first."""
+
 UNSEEN = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),

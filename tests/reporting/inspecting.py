@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from poisonscan.domains.evidence import Status
 from poisonscan.domains.flapping import Action, FlapKind
 from poisonscan.records import Box, Group, Sight, Verdict
-from poisonscan.reporting import audited, checked, exposed, findings, flapped, vantaged
+from poisonscan.reporting import audited, checked, exposed, findings, flapped, probed, vantaged
 from poisonscan.reporting.audited import Audited, ShortLine
 from poisonscan.reporting.cards import Card
 from poisonscan.reporting.changes import Changes, Move
@@ -26,6 +26,7 @@ from poisonscan.reporting.hunted import Hunted
 from poisonscan.reporting.page import Page
 from poisonscan.reporting.parquet import Top
 from poisonscan.reporting.pictures import Picture
+from poisonscan.reporting.probed import Link, Probed
 from poisonscan.reporting.tables import DomainLine, ReasonLine
 from poisonscan.reporting.timelines import Mark
 from poisonscan.reporting.vantaged import Pair, Vantaged, VantageLine
@@ -150,6 +151,7 @@ def page_of(text: str, cards: int = 1, uri_bytes: int = 30, entries: int = 1) ->
         hunt_found=Top((card,) * findings.MAX_FINDINGS, 99),
         exposed=exposure_of(text),
         flapped=history_of(text),
+        probed=probe_of(text),
         changes=changes_of(text),
     )
 
@@ -325,6 +327,24 @@ def history_of(text: str) -> Flapped:
         rows={FlapKind.FLAP: 3},
         actions={Action.DROP: 3},
         groups=Top((group,) * flapped.MAX_GROUPS, 99),
+    )
+
+
+def probe_of(text: str) -> Probed:
+    """A probe that holds `text` everywhere."""
+    line = {"candidate": text, "outcome": text, "captured": 0.9, "plain_captured": 0.1}
+    return Probed(
+        document={text: text, "settings": {text: text}},
+        checkpoint=text,
+        tried=20,
+        controls=3,
+        untested=2,
+        lines=Top((line,) * probed.MAX_CANDIDATES, 20),
+        bare=True,
+        links=(Link(text, 0.9, 4, 1000),) * 3,
+        defences=({"name": text, "hit_rate": 0.5, "discrepancy": 0.01},) * 3,
+        seconds=1.5,
+        exit_code=1,
     )
 
 
