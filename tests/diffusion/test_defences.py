@@ -124,7 +124,9 @@ def test_the_miss_is_nothing_at_a_perfect_trigger_and_a_quarter_where_all_is_tak
     noise[1] = -noise[0]
     assert miss(noise + 0.5 * offset, offset, 0.5) == pytest.approx(0, abs=1e-12)
     assert miss(noise + offset, offset, 0.5) == pytest.approx(0.25)
-    assert miss(noise + 0.01 * offset, 0.01 * offset, 0.5) == pytest.approx(0.25), "small ones gain nothing"
+    assert miss(noise + 0.01 * offset, 0.01 * offset, 0.5) == pytest.approx(0.25, rel=1e-4), (
+        "small ones gain nothing"
+    )
     assert inconsistency(noise + offset, noise) == pytest.approx(0, abs=1e-12)
     assert inconsistency(np.zeros_like(noise), noise) > 1
 
