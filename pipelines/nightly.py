@@ -5,8 +5,7 @@ python pipelines/nightly.py SNAPSHOT RUN [--config FILE] [--metrics FILE] [--key
 Give every night a RUN folder of its own beside the others (runs/2026-01-31): the finished runs beside it are
 what it is compared with. The same command again continues a night that was interrupted. Without --ask nobody
 but the pictures' own hosts is asked anything; with it, DNS and registries say who holds the domains.
-stdout gets the summary as one JSON line, stderr the answer in one sentence.
-Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 snapshot invalid.
+stdout gets one JSON line. Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 snapshot invalid.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from pathlib import Path
 import poisonscan
 from poisonscan import Config, PoisonscanError, Summary, Trust
 
-LOOKS = 14
-"""Earlier nights that are searched for pictures that went away and came back."""
+LOOKS = 14  # earlier nights that are searched for pictures that went away and came back
 
 
 def nightly(given: argparse.Namespace, config: Config) -> int:
