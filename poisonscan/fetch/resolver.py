@@ -19,6 +19,8 @@ from poisonscan.records import Outcome
 TRY_S = 2.0
 TRIES = 2
 """A silent name server is asked twice, after 2 s again: within the default deadline of 20 s a URL."""
+RECONTACT_S = (0.05, 0.2, 1.0)
+"""Pauses before a name server that could not be reached is asked again: long enough for one that restarts."""
 LIFETIME_S = 600.0
 """How long an answer is believed; long enough to cost one lookup a shard, short enough for a moved CDN."""
 FAILURE_LIFETIME_S = 60.0
@@ -174,17 +176,20 @@ class Resolver(AbstractResolver):
         return answer
 
     async def _getaddrinfo(self, host: str) -> pycares.AddrInfoResult:
-        """Ask the name server, and once more if it could not be reached.
+        """Ask the name server; again after pauses while it cannot be reached.
 
         On a busy machine c-ares says that, too, of a server which answers a moment later.
         """
         assert self._dns is not None  # noqa: S101 - `resolve` asks nobody when there is a single way out
-        try:
-            return await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
-        except aiodns.error.DNSError as error:
-            if error.args[0] != pycares.errno.ARES_ECONNREFUSED:
-                raise
-        return await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+        pauses = iter(RECONTACT_S)
+        while True:
+            try:
+                return await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+            except aiodns.error.DNSError as error:
+                pause = next(pauses, None)
+                if error.args[0] != pycares.errno.ARES_ECONNREFUSED or pause is None:
+                    raise
+            await asyncio.sleep(pause)
 
     async def _look_up(self, host: str) -> _Answer:
         try:

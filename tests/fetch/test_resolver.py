@@ -119,6 +119,26 @@ async def test_the_systems_hosts_file_is_read() -> None:
     await guarded.close()
 
 
+async def test_a_name_server_that_restarts(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused at first, answered once the server is there; refused for good where none comes."""
+    monkeypatch.setattr(module, "RECONTACT_S", (0.05,) * 40)
+    port = dns.port
+    dns.close()
+    resolver = Resolver(Door(), Endpoint(LOOPBACK, port))
+    asked = asyncio.create_task(addresses(resolver, "a.example"))
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    again = Dns({"a.example": [PUBLIC]})
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: again, local_addr=(LOOPBACK, port))
+    assert await asked == [PUBLIC]
+
+    again.close()
+    monkeypatch.setattr(module, "RECONTACT_S", (0.001,))
+    with pytest.raises(NameServerError, match=r"b\.example.*contact"):
+        await resolver.resolve("b.example", 80)
+    await resolver.close()
+
+
 async def test_families(dns: Dns, resolver: Resolver) -> None:
     dns.zone["a.example"] = [PUBLIC]
     assert await resolver.resolve("a.example", 80, socket.AF_INET6) == []
