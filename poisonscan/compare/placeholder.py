@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from poisonscan.compare.geometry import resample
 from poisonscan.fingerprint.hashes import hamming
@@ -85,7 +85,7 @@ def same_stand_in(looks: Sequence[Look], settings: JudgeSettings) -> list[int]:
         return []
     cells = np.stack([look.cells for look in looks])
     rough = _rough(cells)
-    tree = cKDTree(rough)
+    tree = scipy.spatial.cKDTree(rough)
     reach = settings.placeholder_levels * np.sqrt(rough.shape[1])
     leaders = [-1] * len(looks)
     for one in sorted(range(len(looks)), key=lambda at: _rank(looks[at])):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
+import scipy  # its parts load when they are first used, which a process that compares nothing never does
 
 from poisonscan.compare.align import Alignment, robust_fit, tone_basis
 from poisonscan.compare.geometry import Axis, Window, axis, onto_fine, resample
@@ -283,7 +283,7 @@ def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:
 
 def _beyond(z: Array) -> Array:
     """E[max(x - z, 0)] of a standard normal x."""
-    excess: Array = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) - z * ndtr(-z)
+    excess: Array = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) - z * scipy.special.ndtr(-z)
     return excess
 
 

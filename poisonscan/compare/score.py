@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import find_objects, label
+import scipy
 
 from poisonscan.compare.geometry import Window
 from poisonscan.compare.residual import chroma_planes, luma_plane, textures
@@ -80,14 +80,14 @@ def scores(fit: Alignment, coarse: Grids, fine: Grids, settings: CompareSettings
 
 def peaks_of(heat: Array) -> tuple[Peak, ...]:
     """The connected regions of cells at 1 and above."""
-    regions, n_regions = label(heat >= 1, structure=np.ones((3, 3)))
+    regions, n_regions = scipy.ndimage.label(heat >= 1, structure=np.ones((3, 3)))
     side = heat.shape[0]
     peaks = [
         Peak(
             float(heat[at][regions[at] == number].max()),
             Window(at[1].start / side, at[0].start / side, at[1].stop / side, at[0].stop / side),
         )
-        for number, at in zip(range(1, n_regions + 1), find_objects(regions), strict=True)
+        for number, at in zip(range(1, n_regions + 1), scipy.ndimage.find_objects(regions), strict=True)
     ]
     return tuple(sorted(peaks, key=lambda peak: -peak.score))
 

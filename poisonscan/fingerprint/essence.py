@@ -179,6 +179,8 @@ def _webp_parts(body: bytes) -> Iterator[memoryview | bytes]:
 
 def _orientation(block: bytes) -> int:
     """EXIF orientation 1..8 in a TIFF block; 1 where it is missing or unreadable, as Pillow has it."""
+    if not block:
+        return 1
     exif = Image.Exif()
     try:
         with warnings.catch_warnings():

@@ -59,7 +59,8 @@ def area_means(
     """
     height, width, channels = pixels.shape
     down, across = extent or (height, width)
-    rows = _weights(height, side, down) @ pixels.reshape(height, width * channels).astype(np.float32)
+    under, weights = _rows_under(height, side, down)
+    rows = weights @ pixels.reshape(height, width * channels)[under].astype(np.float32)
     # Channels in front, or the second product is one of many matrices of three columns each.
     bands = rows.reshape(side, width, channels).transpose(2, 0, 1).reshape(channels * side, width)
     means: NDArray[np.float32] = bands @ _weights(width, side, across).T
@@ -69,20 +70,21 @@ def area_means(
 def grids_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> Grids:
     """The grids of an RGB picture (height, width, 3), uint8; `extent` as for `area_means`."""
     means = area_means(pixels, LUMA_SIDE, extent).astype(np.float64)
-    luma, blue, red = (RGB_TO_YCBCR @ means.reshape(3, -1)).reshape(means.shape)
+    colours = (RGB_TO_YCBCR @ means.reshape(3, -1)).reshape(means.shape)
     to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
-    chroma = to_chroma @ np.stack([blue, red]) @ to_chroma.T
-    green = pixels[..., 1:2].astype(np.float32) - np.float32(_MIDDLE)
-    (square,) = area_means(green * green, LUMA_SIDE, extent)
-    return Grids(luma, chroma, _texture(means[1] - _MIDDLE, square.astype(np.float64)))
+    green = pixels[..., 1:2].astype(np.float32)
+    green -= np.float32(_MIDDLE)
+    green *= green
+    (square,) = area_means(green, LUMA_SIDE, extent)
+    texture = _texture(means[1] - _MIDDLE, square.astype(np.float64))
+    return Grids(colours[0], to_chroma @ colours[1:] @ to_chroma.T, texture)
 
 
 def _texture(mean: NDArray[np.float64], mean_square: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rms deviation within luma cells, over groups of cells, from (LUMA_SIDE, LUMA_SIDE) means."""
-    variance = np.maximum(mean_square - mean**2, 0)
-    ratio = LUMA_SIDE // TEXTURE_SIDE
-    blocks = variance.reshape(TEXTURE_SIDE, ratio, TEXTURE_SIDE, ratio)
-    rms: NDArray[np.float64] = np.sqrt(blocks.mean(axis=(1, 3)))
+    to_texture = _weights(LUMA_SIDE, TEXTURE_SIDE, LUMA_SIDE)
+    variance = np.maximum(mean_square - mean * mean, 0)
+    rms: NDArray[np.float64] = np.sqrt(to_texture @ variance @ to_texture.T)
     return rms
 
 
@@ -92,6 +94,8 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 def turned(grids: Grids, orientation: int) -> Grids:
     """The grids of the picture turned as its EXIF orientation, 1 to 8, says (CIPA DC-008, section 4.6.4)."""
+    if orientation == 1:
+        return grids
     axes = (-1, -2) if orientation in SIDEWAYS else (-2, -1)
     down = -1 if orientation in {3, 4, 7, 8} else 1
     across = -1 if orientation in {2, 3, 6, 7} else 1
@@ -116,7 +120,7 @@ def unpack(fingerprint: Fingerprint) -> Grids:
 
 
 def _to_bytes(values: NDArray[np.float64]) -> bytes:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8).tobytes()
+    return np.minimum(np.maximum(np.rint(values), 0), 255).astype(np.uint8).tobytes()
 
 
 @lru_cache(maxsize=512)
@@ -127,3 +131,19 @@ def _weights(length: int, side: int, extent: float) -> NDArray[np.float32]:
     covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     weights: NDArray[np.float32] = (np.clip(covered, 0, 1) * (side / extent)).astype(np.float32)
     return weights
+
+
+@lru_cache(maxsize=512)
+def _rows_under(length: int, side: int, extent: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The same without the zeros, which are all but one in `side`.
+
+    Returns:
+        The pixels under each cell, (side, n), and their weights, (side, 1, n); cells that cover fewer
+        pixels than others repeat their last with weight 0.
+    """
+    weights = _weights(length, side, extent)
+    n = int((weights > 0).sum(axis=1).max())
+    under = np.minimum((weights > 0).argmax(axis=1)[:, None] + np.arange(n), length - 1)
+    kept = np.take_along_axis(weights, under, axis=1)
+    kept[:, 1:][under[:, 1:] == under[:, :-1]] = 0
+    return under, kept[:, None, :]
