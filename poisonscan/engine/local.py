@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic
 
+from poisonscan.engine.collector import search_seldom
 from poisonscan.engine.lifeline import die_with_parent
 from poisonscan.engine.shards import Event, Progress, S, ShardDone, Task
 from poisonscan.errors import InterruptedRunError, WorkerError
@@ -158,6 +159,7 @@ class _Crew(Generic[S]):
 def _enter(reports: Connection, stop: ctypes.c_bool, share: int) -> None:
     global _context  # noqa: PLW0603 - the one value a pool's initializer can hand to its tasks
     die_with_parent()
+    search_seldom()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent passes the word on through `stop`
     _context = _WorkerContext(reports, stop, share)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
+from poisonscan.engine.collector import search_seldom
 from poisonscan.engine.lifeline import die_with_parent
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def _hear(answer: asyncio.Future[T]) -> None:
 
 def _enter(memory: int, _preload: Callable[..., object] | None) -> None:
     die_with_parent()
+    search_seldom()
     # A terminal and a service manager signal the whole group, but the parent decides when to stop; and
     # pebble loses the call of a worker that dies while it reads one.
     for number in (signal.SIGINT, signal.SIGTERM):
