@@ -125,6 +125,7 @@ def main() -> int:
     parser.add_argument("--urls", type=int, default=100_000)
     parser.add_argument("--hosts", type=int, default=2_000, help="loopback addresses that serve them")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--changed", type=int, nargs="*", default=(0, 10, 100), metavar="PERCENT")
     parser.add_argument("--mode", choices=("verify", "full", "both"), default="both")
     parser.add_argument("--nginx-workers", type=int, default=1)
     asked = parser.parse_args()
@@ -140,7 +141,7 @@ def main() -> int:
         if asked.mode != "verify":
             goals += full(bench, asked.repeats)
         if asked.mode != "full":
-            goals += verify(bench, asked.repeats)
+            goals += verify(bench, asked.repeats, asked.changed)
     return verdict_on(goals)
 
 
@@ -173,14 +174,14 @@ def full(bench: Bench, repeats: int) -> list[Goal]:
     return [goal("full", seconds, FULL_GOAL)]
 
 
-def verify(bench: Bench, repeats: int) -> list[Goal]:
+def verify(bench: Bench, repeats: int, changed: Sequence[int]) -> list[Goal]:
     """Download, hash and compare, against download and hash."""
     with serving(bench, changed_percent=0):
         bench.ours("snapshot", bench.manifest, keep_alive=True)
         shutil.rmtree(bench.taken, ignore_errors=True)
         (CACHE / "throughput-run" / "run").rename(bench.taken)
     goals = []
-    for percent in (0, 10, 100):
+    for percent in changed:
         seconds: dict[str, list[float]] = defaultdict(list)
         with serving(bench, percent):
             for _ in range(repeats):

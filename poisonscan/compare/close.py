@@ -64,7 +64,7 @@ def _luma_heat(difference: Array, active: Array, settings: CompareSettings) -> A
 
 def _noise(size: Array, busy: Array, side: int) -> Array:
     """Noise of every square: a level, fitted where the picture is quiet, and a share of its activity."""
-    quiet = busy <= np.median(busy)
+    quiet = busy <= _quantile(busy, 0.5)
     level = max(_quantile(size[quiet], _QUANTILE) / _NORMAL, _FLOOR / side)
     slope = (
         _quantile(size[~quiet] / np.maximum(busy[~quiet], 1), _QUANTILE) / _NORMAL if (~quiet).any() else 0.0

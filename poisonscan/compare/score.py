@@ -80,6 +80,8 @@ def scores(fit: Alignment, coarse: Grids, fine: Grids, settings: CompareSettings
 
 def peaks_of(heat: Array) -> tuple[Peak, ...]:
     """The connected regions of cells at 1 and above."""
+    if heat.max() < 1:
+        return ()
     regions, n_regions = scipy.ndimage.label(heat >= 1, structure=np.ones((3, 3)))
     side = heat.shape[0]
     peaks = [
