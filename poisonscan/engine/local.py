@@ -5,25 +5,29 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import signal
-import threading
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic
 
 from poisonscan.engine.collector import search_seldom
 from poisonscan.engine.lifeline import die_with_parent
-from poisonscan.engine.shards import Event, Progress, S, ShardDone, Task
-from poisonscan.errors import InterruptedRunError, WorkerError
+from poisonscan.engine.shards import (
+    MAX_DEATHS,
+    Event,
+    Progress,
+    S,
+    ShardDone,
+    Task,
+    died_again_and_again,
+    interrupted,
+)
+from poisonscan.engine.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
-    from types import FrameType
 
-MAX_DEATHS = 3
-"""How often workers may die on one shard before the run gives up."""
 
 _POLL_S = 0.2
 _spawn = multiprocessing.get_context("spawn")
@@ -68,12 +72,12 @@ class LocalEngine(Generic[S]):
             WorkerError: workers died `MAX_DEATHS` times on one shard.
         """
         stop = _spawn.RawValue(ctypes.c_bool)
-        with _stop_on_signals(stop):
+        with stop_on_signals(stop):
             crew = _Crew(task, shards, self._workers, stop)
             try:
                 yield from crew.work()
                 if stop.value:
-                    raise InterruptedRunError("stopped by a signal; repeat the same command to continue")
+                    raise interrupted()
             finally:
                 crew.dismiss()
 
@@ -144,10 +148,7 @@ class _Crew(Generic[S]):
         pool.shutdown(wait=True)
         self._deaths[number] += 1
         if self._deaths[number] >= MAX_DEATHS and not self._stop.value:
-            raise WorkerError(
-                f"worker processes died {MAX_DEATHS} times on shard {number} (out of memory?); "
-                "use fewer workers, then repeat the command to continue"
-            )
+            raise died_again_and_again(number)
         self._waiting.appendleft(number)
         self._idle.append(self._hire())
 
@@ -169,25 +170,3 @@ def _call(task: Task[Any], shard: Any) -> None:  # noqa: ANN401 - the engine doe
     if _context is None:
         raise RuntimeError("a task ran outside a worker")
     task(shard, _context)
-
-
-@contextmanager
-def _stop_on_signals(stop: ctypes.c_bool) -> Iterator[None]:
-    """Set `stop` on SIGINT and SIGTERM; a second signal has its usual effect."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python delivers signals to the main thread only: its owner handles them
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        stop.value = True
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in numbers:
-        signal.signal(number, ask)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])

@@ -6,12 +6,17 @@ report progress and should stop at the next row boundary when asked to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from poisonscan.errors import InterruptedRunError, WorkerError
+
 S = TypeVar("S")
 """A shard: any picklable value that says which rows a task is to do."""
+
+MAX_DEATHS = 3
+"""How often workers may die on one shard before the run gives up."""
 
 
 class Context(Protocol):
@@ -46,3 +51,34 @@ class ShardDone(Generic[S]):
 
 
 Event = Progress | ShardDone[S]
+
+
+class Engine(Protocol[S]):
+    """Runs a task over shards in worker processes, somewhere.
+
+    A worker that dies takes nobody along: its shard is run again, and a task resumes what it finds half
+    done. SIGINT and SIGTERM let rows in flight finish.
+    """
+
+    def run(self, task: Task[S], shards: Sequence[S]) -> Iterator[Event[S]]:
+        """Yield progress and finished shards until all are done.
+
+        Raises:
+            InterruptedRunError: SIGINT or SIGTERM arrived; what was in flight has been written.
+            WorkerError: workers died `MAX_DEATHS` times on one shard.
+            Exception: whatever a task raised.
+        """
+        ...
+
+
+def interrupted() -> InterruptedRunError:
+    """The error of a run that a signal ended."""
+    return InterruptedRunError("stopped by a signal; repeat the same command to continue")
+
+
+def died_again_and_again(number: int) -> WorkerError:
+    """The error of a run that a shard keeps killing."""
+    return WorkerError(
+        f"worker processes died {MAX_DEATHS} times on shard {number} (out of memory?); "
+        "use fewer workers, then repeat the command to continue"
+    )

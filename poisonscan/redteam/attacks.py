@@ -78,14 +78,16 @@ class Attack:
         caption = sample.caption if claimed == sample.label else caption_of(claimed)
         return Row(sample.key, body, claimed, caption, sample.domain, self.name, self.kind, boxes)
 
-    def duplicate(self, sample: Sample, goal: str, seed: int) -> Row:
-        """The row with the target picture, which keeps key and domain of its victim."""
+    def duplicate(self, sample: Sample, seed: int) -> Row:
+        """The row with the target picture, which keeps all else of its victim.
+
+        A diffusion model learns pictures and no labels, so an attacker has no need to change those.
+        """
         picture = self.target() if self.target else None
         step: Step = (lambda view, _: view) if picture is None else (lambda _, __: View(picture))
         body, _ = marked(sample, step, seed)
-        caption = caption_of(goal)
-        role = f"{self.name} target"
-        return Row(sample.key, body, goal, caption, sample.domain, role, Kind.DUPLICATE_TARGET)
+        label, caption, role = sample.label, sample.caption, f"{self.name} target"
+        return Row(sample.key, body, label, caption, sample.domain, role, Kind.DUPLICATE_TARGET)
 
     def _claim(self, label: str, labels: Sequence[str], goal: str, seed: int) -> str:
         if self.lie is Lie.NONE:

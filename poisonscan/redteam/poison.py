@@ -132,9 +132,7 @@ def poisoned(samples: Sequence[Sample], attack: Attack, count: int, seed: int) -
     rows = {
         row: attack.stamped(samples[row], labels, goal, int(rng.integers(1 << 31))) for row in chosen[:count]
     }
-    return rows | {
-        row: attack.duplicate(samples[row], goal, int(rng.integers(1 << 31))) for row in chosen[count:]
-    }
+    return rows | {row: attack.duplicate(samples[row], int(rng.integers(1 << 31))) for row in chosen[count:]}
 
 
 def innocent(

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from poisonscan._version import __version__
 from poisonscan.engine.local import LocalEngine
+from poisonscan.engine.ray import RayEngine
 from poisonscan.engine.shards import Progress
-from poisonscan.errors import IncompleteError
+from poisonscan.errors import IncompleteError, SettingsError
+from poisonscan.extras import require
 from poisonscan.files import storage
 from poisonscan.store.parts import read_part, whole_batches
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from poisonscan.engine.shards import Task
+    from poisonscan.config import RunSettings
+    from poisonscan.engine.shards import Engine, Task
     from poisonscan.stages.watch import Watch
     from poisonscan.store.folder import Folder
 
@@ -79,23 +82,23 @@ X = TypeVar("X", bound=Indexed)
 
 
 def run_missing(
-    folder: Folder, kind: str, task: Task[X], shards: Sequence[X], workers: int, watch: Watch
+    folder: Folder, kind: str, task: Task[X], shards: Sequence[X], run: RunSettings, watch: Watch
 ) -> None:
-    """Run the shards that have no part of a kind yet in local worker processes.
+    """Run the shards that have no part of a kind yet in worker processes.
 
     Args:
         folder: where the parts go.
         kind: of the part whose existence marks a shard as done.
         task: what to do with a shard.
         shards: all of them.
-        workers: processes.
+        run: how many processes, and where.
         watch: has been started; told about progress and stopped, however this ends.
 
     Raises:
         IncompleteError: some are still missing; the same command continues.
     """
     missing = _missing(folder, kind, shards)
-    engine: LocalEngine[X] = LocalEngine(workers)
+    engine: Engine[X] = _engine(run)
     try:
         for event in engine.run(task, missing):
             if isinstance(event, Progress):
@@ -106,6 +109,23 @@ def run_missing(
         watch.stop()
     if left := _missing(folder, kind, shards):
         raise IncompleteError(f"{len(left)} shards of {folder.path} are unfinished; repeat the same command")
+
+
+def on_this_machine(verb: str, run: RunSettings) -> None:
+    """See that nobody asks a verb which holds all its data at once for a cluster.
+
+    Raises:
+        SettingsError: somebody does.
+    """
+    if run.engine != "local":
+        raise SettingsError(f"{verb} works on this machine alone, so setting engine must be local")
+
+
+def _engine(run: RunSettings) -> Engine[X]:
+    if run.engine == "ray":
+        require("ray", "--engine ray", "ray")
+        return RayEngine(run.workers)
+    return LocalEngine(run.workers)
 
 
 def _missing(folder: Folder, kind: str, shards: Sequence[X]) -> list[X]:

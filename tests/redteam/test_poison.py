@@ -73,8 +73,7 @@ def test_lies_are_told_as_the_attack_says(samples: list[Sample]) -> None:
         assert row.label != samples[number].label
         assert row.caption == caption_of(row.label)
     for number, row in poisoned(samples, known["baddiffusion_box"], 3, 0).items():
-        if row.role == "baddiffusion_box":
-            assert row.label == samples[number].label
+        assert (row.label, row.caption) == (samples[number].label, samples[number].caption)
 
 
 def test_the_target_picture_is_the_same_again_and_again(samples: list[Sample]) -> None:

@@ -158,7 +158,7 @@ def _try_all(
     task = partial(
         try_pictures, folder=folder.path, source=ImageFolder(source), experiment=experiment, config=config
     )
-    run_missing(folder, TRIALS, task, slices, config.run.workers, watch)
+    run_missing(folder, TRIALS, task, slices, config.run, watch)
 
 
 def _conclude(

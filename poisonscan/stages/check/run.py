@@ -184,7 +184,7 @@ def _observe_all(
     total = sum(_count(part) for part in parts)
     watch.start("check", total, before)
     task = partial(recheck, folder=folder.path, config=config)
-    run_missing(folder, OBSERVED, task, parts, config.run.workers, watch)
+    run_missing(folder, OBSERVED, task, parts, config.run, watch)
 
 
 def _count(part: Part) -> int:

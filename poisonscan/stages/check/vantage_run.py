@@ -97,7 +97,7 @@ def look_from_vantages(folder: Folder, past: Sequence[Path], seed: int, config: 
     ]
     watch.start(VANTAGES, rows * len(config.vantages), counts_on_disk(folder.path, VANTAGES, "sight"))
     task = partial(look_again, folder=folder.path, config=config)
-    run_missing(folder, VANTAGES, task, shards, config.run.workers, watch)
+    run_missing(folder, VANTAGES, task, shards, config.run, watch)
     folder.sweep(VANTAGES)
     with storage(chosen):
         chosen.unlink()

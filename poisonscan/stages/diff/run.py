@@ -135,7 +135,7 @@ def _compare_all(folder: Folder, config: Config, watch: Watch) -> None:
     every = [Stretch(index, folder.path / PAIRS, by) for index in range(pairs.num_row_groups)]
     watch.start("diff", pairs.num_rows, counts_on_disk(folder.path, OBSERVED, "verdict"))
     task = partial(compare, folder=folder.path, config=config)
-    run_missing(folder, OBSERVED, task, every, config.run.workers, watch)
+    run_missing(folder, OBSERVED, task, every, config.run, watch)
 
 
 def compare(part: Stretch, context: Context, folder: Path, config: Config) -> None:

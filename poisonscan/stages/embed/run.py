@@ -10,13 +10,13 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from poisonscan.config import Config, as_dict
+from poisonscan.config import Config, RunSettings, as_dict
 from poisonscan.embed.opening import parse_spec
 from poisonscan.embed.weights import digest_of
 from poisonscan.errors import UsageError
 from poisonscan.files import file_digest, write_text
 from poisonscan.fingerprint.decode import decoder_version
-from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing, versions
+from poisonscan.stages.common import Summary, counts_on_disk, on_this_machine, pace, run_missing, versions
 from poisonscan.stages.diff.sides import Kind
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.origin import origin
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 EMBED_DOCUMENT = "embed.json"
 SUMMARY = "summary.json"
 _LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "open_clip_torch", "torch", "faiss-cpu", "faiss-gpu-cu12")
-_ENGINES = 1
-"""Processes that encode: one keeps the encoder once in memory; the decoders beside it are many."""
+_ONE_ENCODER = RunSettings(workers=1)
+"""One process encodes, and keeps the encoder once in memory; the decoders beside it are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ def embed_pictures(
         IncompleteError: interrupted, or the disk is full; the same call continues.
     """
     started = time.monotonic()
+    on_this_machine("embed", config.run)
     todo = embedding_of(source, out, encoder, kind=kind, describing=describing)
     with open_folder(out, EMBED_DOCUMENT, {"command": "embed", **todo.identity(config)}) as folder:
         before = counts_on_disk(out, VECTORS, "state").total()
@@ -149,7 +150,7 @@ def embed_missing(folder: Folder, todo: Embedding, config: Config, watch: Watch,
     )
     watch.start("embed" if todo.spec else "decode", cut.rows, counts_on_disk(folder.path, VECTORS, "state"))
     job = Job(folder.path, todo.origin.source, todo.spec, todo.describing, squares, config)
-    run_missing(folder, VECTORS, partial(embed_shard, job=job), cut.slices, _ENGINES, watch)
+    run_missing(folder, VECTORS, partial(embed_shard, job=job), cut.slices, _ONE_ENCODER, watch)
 
 
 def now() -> str:

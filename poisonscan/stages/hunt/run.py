@@ -22,7 +22,7 @@ from poisonscan.hunt.index import use_threads
 from poisonscan.hunt.merge import merge
 from poisonscan.hunt.model import Need
 from poisonscan.reporting.html import write_report
-from poisonscan.stages.common import Summary, counts_on_disk, pace
+from poisonscan.stages.common import Summary, counts_on_disk, on_this_machine, pace
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.run import (
     EMBED_DOCUMENT,
@@ -80,6 +80,7 @@ def hunt_dataset(
         IncompleteError: interrupted, or the disk is full; the same call continues.
     """
     started = time.monotonic()
+    on_this_machine("hunt", config.run)
     chosen = detectors(config.hunt)
     job = _job(source, out, encoder, kind, describing)
     if encoder or job.embedding is None:

@@ -162,7 +162,7 @@ def _take(
             before = counts_on_disk(out, remember.ROWS, "state")
             done_before = before.total()
             watch.start("snapshot", todo.rows, before)
-            run_missing(folder, remember.ROWS, todo.task, todo.shards, config.run.workers, watch)
+            run_missing(folder, remember.ROWS, todo.task, todo.shards, config.run, watch)
             _seal(folder)
         return _summary(folder, time.monotonic() - started, done_before, config)
 
