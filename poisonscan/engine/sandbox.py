@@ -63,19 +63,24 @@ class Sandbox:
         self._limits = memory_mib << 20, preload
         self._turns = asyncio.Semaphore(workers + _QUEUED)
         self._pool = self._new_pool()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Nothing to do yet: workers start with the first call."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End the workers, also those in the middle of a call."""
+        """End the workers, also those in the middle of a call; nothing starts new ones."""
+        self._closed = True
         _end(self._pool)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Crash:
         """Run a module-level function in a worker; a `Crash` says why there is no answer."""
         async with self._turns:
             for _ in range(_ATTEMPTS):
+                # A pool made now would have nobody to end it, and this process would wait for it for ever.
+                if self._closed:
+                    return Crash("the decoders were closed before it was done")
                 try:
                     return await self._attempt(function, *args, **kwargs)
                 except _DisturbedError:
@@ -106,7 +111,7 @@ class Sandbox:
         except TimeoutError:
             if not answer.cancelled():  # the call's own, from pebble
                 raise
-        if pool is self._pool:
+        if pool is self._pool and not self._closed:
             self._replace_pool()
         raise _DisturbedError
 

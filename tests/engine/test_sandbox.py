@@ -86,6 +86,18 @@ async def test_leaving_ends_the_workers(tmp_path: Path) -> None:
     assert not psutil.pid_exists(int((tmp_path / "workers").read_text()))
 
 
+async def test_calls_in_flight_start_no_worker_once_it_is_left(tmp_path: Path) -> None:
+    """A worker started then would be nobody's to end, and its parent would wait for it at its own end."""
+    before = set(psutil.Process().children(recursive=True))
+    async with Sandbox(workers=1, timeout_s=20, memory_mib=512) as opened:
+        calls = [asyncio.create_task(opened.call(tasks.begin_and_wait, tmp_path)) for _ in range(4)]
+        await asyncio.to_thread(tasks.wait_for, tmp_path / "workers")
+    answers = await asyncio.wait_for(asyncio.gather(*calls), tasks.PATIENCE_S / 3)
+    assert {type(answer) for answer in answers} == {Crash}
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert [one for one in left if "spawn_main" in " ".join(one.cmdline())] == []
+
+
 def test_the_lifeline_needs_a_parent() -> None:
     with pytest.raises(RuntimeError, match="started by multiprocessing"):
         die_with_parent()
