@@ -5,30 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poisonscan.config.model import Settings, setting
-from poisonscan.errors import SettingsError
+
+DEVICES = ("auto", "cpu", "cuda")
+"""Values of `EmbedSettings.device`."""
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+"""Values of `EmbedSettings.precision`."""
 
 
 @dataclass(frozen=True)
 class EmbedSettings(Settings):
     """How pictures and captions become vectors."""
 
-    device: str = setting("auto", "where the encoder runs: auto (a GPU if there is one), cpu or cuda")
-    precision: str = setting("auto", "of the encoder: auto (fp16 on a GPU, else fp32), fp32, fp16 or bf16")
+    device: str = setting(
+        "auto", "where the encoder runs: auto (a GPU if there is one), cpu or cuda", among=DEVICES
+    )
+    precision: str = setting(
+        "auto", "of the encoder: auto (fp16 on a GPU, else fp32), fp32, fp16 or bf16", among=PRECISIONS
+    )
     batch_rows: int = setting(64, "pictures encoded at once", least=1)
     encoder_threads: int = setting(0, "threads of the encoder on a CPU; 0: one a core", least=0)
-
-    def __post_init__(self) -> None:
-        """Check ranges and names."""
-        super().__post_init__()
-        for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
-            if (value := getattr(self, name)) not in known:
-                raise SettingsError(f"setting {name} is {value}, but must be one of {', '.join(known)}")
-
-
-DEVICES = ("auto", "cpu", "cuda")
-"""Values of `EmbedSettings.device`."""
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-"""Values of `EmbedSettings.precision`."""
 
 
 @dataclass(frozen=True)

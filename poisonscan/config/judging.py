@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poisonscan.config.model import Settings, setting
-from poisonscan.errors import SettingsError
+
+FAIL_ON = ("never", "swap", "suspicious", "unanswered")
+"""Levels of `JudgeSettings.fail_on`, from the most lenient."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +121,8 @@ class JudgeSettings(Settings):
     fail_on: str = setting(
         "suspicious",
         "what makes the exit code 1: never, swap, suspicious or unanswered (each with those before)",
+        among=FAIL_ON,
     )
-
-    def __post_init__(self) -> None:
-        """Check ranges and the name of the level."""
-        super().__post_init__()
-        if self.fail_on not in FAIL_ON:
-            raise SettingsError(f"setting fail_on is {self.fail_on}, but must be one of {', '.join(FAIL_ON)}")
-
-
-FAIL_ON = ("never", "swap", "suspicious", "unanswered")
-"""Levels of `JudgeSettings.fail_on`, from the most lenient."""
 
 
 @dataclass(frozen=True)

@@ -14,24 +14,34 @@ USER_AGENT = f"poisonscan/{__version__} (image dataset integrity check)"
 MEBIBYTE = 1 << 20
 
 
-def setting(default: Any, help_text: str, *, least: float | None = None, most: float | None = None) -> Any:  # noqa: ANN401 - a dataclass field's default has the field's type
-    """A dataclass field with a default, a help text and the range it must lie in (both ends allowed)."""
-    return dataclasses.field(default=default, metadata={"help": help_text, "least": least, "most": most})
+def setting(
+    default: Any,  # noqa: ANN401 - a dataclass field's default has the field's type
+    help_text: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    among: tuple[str, ...] | None = None,
+) -> Any:  # noqa: ANN401 - likewise
+    """A dataclass field with a default, a help text, and its range (both ends allowed) or its names."""
+    metadata = {"help": help_text, "least": least, "most": most, "among": among}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of all settings: checks ranges when built.
+    """Base of all settings: checks ranges and names when built.
 
     Raises:
-        SettingsError: a value lies outside its range.
+        SettingsError: a value lies outside its range, or is none of its names.
     """
 
     def __post_init__(self) -> None:
-        """Check every field against the range in its metadata."""
+        """Check every field against the range or the names in its metadata."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             least, most = item.metadata.get("least"), item.metadata.get("most")
+            if (among := item.metadata.get("among")) is not None and value not in among:
+                raise SettingsError(f"setting {item.name} is {value}, but must be one of {', '.join(among)}")
             if value is None or isinstance(value, str):
                 continue
             if not math.isfinite(value):

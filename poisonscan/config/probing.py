@@ -8,6 +8,9 @@ from poisonscan.config.hunting import DEVICES
 from poisonscan.config.model import Settings, setting
 from poisonscan.errors import SettingsError
 
+SAMPLERS = ("ddpm", "ddim")
+"""Values of `ProbeSettings.sampler`."""
+
 
 @dataclass(frozen=True)
 class ProbeSettings(Settings):
@@ -15,7 +18,9 @@ class ProbeSettings(Settings):
 
     samples: int = setting(8, "samples drawn with each candidate trigger, and without any", least=4)
     steps: int = setting(100, "of denoising; those of the training at most", least=2)
-    sampler: str = setting("ddpm", "how to walk back: ddpm (ancestral, what BadDiffusion poisons) or ddim")
+    sampler: str = setting(
+        "ddpm", "how to walk back: ddpm (ancestral, what BadDiffusion poisons) or ddim", among=SAMPLERS
+    )
     least_captured: float = setting(
         0.5,
         "share of the samples that must become one picture for a trigger to control a model",
@@ -33,18 +38,13 @@ class ProbeSettings(Settings):
     )
     batch: int = setting(64, "samples denoised at once", least=1)
     seed: int = setting(0, "of everything that is drawn at random", least=0)
-    device: str = setting("auto", "where the model runs: auto (a GPU if there is one), cpu or cuda")
+    device: str = setting(
+        "auto", "where the model runs: auto (a GPU if there is one), cpu or cuda", among=DEVICES
+    )
     threads: int = setting(0, "threads of torch on a CPU; 0: one a core", least=0)
 
     def __post_init__(self) -> None:
-        """Check ranges and names."""
+        """Check ranges, names and the one number that must be even."""
         super().__post_init__()
-        for name, known in (("device", DEVICES), ("sampler", SAMPLERS)):
-            if (value := getattr(self, name)) not in known:
-                raise SettingsError(f"setting {name} is {value}, but must be one of {', '.join(known)}")
         if self.inversion_batch % 2:
             raise SettingsError(f"setting inversion_batch is {self.inversion_batch}, but must be even")
-
-
-SAMPLERS = ("ddpm", "ddim")
-"""Values of `ProbeSettings.sampler`."""

@@ -13,10 +13,12 @@ from poisonscan.config.hunting import EmbedSettings, HuntSettings
 from poisonscan.config.judging import AuditSettings, CompareSettings, JudgeSettings
 from poisonscan.config.model import Settings, setting
 from poisonscan.config.probing import ProbeSettings
-from poisonscan.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+ENGINES = ("local", "ray")
+"""Values of `RunSettings.engine`."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,10 @@ class RunSettings(Settings):
     """How a run is cut and spread over processes."""
 
     workers: int = setting(os.cpu_count() or 1, "worker processes", least=1)
-    engine: str = setting("local", "where they run: local (this machine) or ray (the cluster of RAY_ADDRESS)")
+    engine: str = setting(
+        "local", "where they run: local (this machine) or ray (the cluster of RAY_ADDRESS)", among=ENGINES
+    )
     shard_rows: int = setting(10_000, "rows a shard", least=1)
-
-    def __post_init__(self) -> None:
-        """Check ranges and the engine's name."""
-        super().__post_init__()
-        if self.engine not in ENGINES:
-            raise SettingsError(f"setting engine is {self.engine}, but must be one of {', '.join(ENGINES)}")
-
-
-ENGINES = ("local", "ray")
-"""Values of `RunSettings.engine`."""
 
 
 SECTIONS: Mapping[str, type[Settings]] = {
