@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections import Counter, deque
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -50,15 +51,11 @@ class RayEngine(Generic[S]):
         if not shards:
             return
         stop = ctypes.c_bool()
-        ours = _connect(self._workers)  # before the signals are ours: Ray takes SIGTERM for itself
-        try:
-            with stop_on_signals(stop):
-                yield from _Crew(task, shards, self._workers, stop).work()
-                if stop.value:
-                    raise interrupted()
-        finally:
-            if ours:
-                _disconnect()
+        # Connected before the signals are ours: Ray takes SIGTERM for itself.
+        with _connected(self._workers), stop_on_signals(stop):
+            yield from _Crew(task, shards, self._workers, stop).work()
+            if stop.value:
+                raise interrupted()
 
 
 class _Desk:
@@ -117,13 +114,11 @@ class _Crew(Generic[S]):
         self._shards = shards
         self._stop = stop
         self._at_once = min(workers, len(shards))
-        share = workers // self._at_once
+        share, folder = workers // self._at_once, str(Path.cwd())
         self._desk: Any = self._ray.remote(num_cpus=0)(_Desk).remote()
         # Ray itself runs a task again whose worker has died; an exception of the task is final.
         remote: Any = self._ray.remote(num_cpus=1, max_retries=MAX_DEATHS - 1)(_work)
-        self._begin: Callable[[S], Any] = lambda shard: remote.remote(
-            task, shard, self._desk, share, str(Path.cwd())
-        )
+        self._begin: Callable[[S], Any] = lambda shard: remote.remote(task, shard, self._desk, share, folder)
 
     def work(self) -> Iterator[Event[S]]:
         waiting = deque(range(len(self._shards)))
@@ -144,7 +139,8 @@ class _Crew(Generic[S]):
             yield from self._progress()
         finally:
             self._desk.stop.remote()
-            self._ray.wait(list(running), num_returns=len(running)) if running else None
+            if running:
+                self._ray.wait(list(running), num_returns=len(running))
             self._ray.kill(self._desk)
 
     def _progress(self) -> Iterator[Progress]:
@@ -175,18 +171,14 @@ def _work(task: Task[Any], shard: Any, desk: Any, share: int, folder: str) -> No
     task(shard, _DeskContext(desk, share))
 
 
-def _disconnect() -> None:
-    import ray
-
-    ray.shutdown()
-
-
-def _connect(workers: int) -> bool:
-    """Connect to Ray if nobody has yet; whether we did."""
+@contextmanager
+def _connected(workers: int) -> Iterator[None]:
+    """Connected to Ray, and no longer where nobody was before."""
     import ray
 
     if ray.is_initialized():
-        return False
+        yield
+        return
     usual: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**usual)
@@ -194,4 +186,7 @@ def _connect(workers: int) -> bool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of ours calls home
         os.environ.setdefault("RAY_worker_niceness", "0")  # with Ray's 15, whatever else runs here starves us
         ray.init(num_cpus=workers, include_dashboard=False, _node_ip_address="127.0.0.1", **usual)
-    return True
+    try:
+        yield
+    finally:
+        ray.shutdown()
