@@ -14,7 +14,6 @@ was, and cases that are there are not measured again unless `--again` is given.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import sys
 import time
@@ -25,6 +24,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 import numpy as np
+from _cases import asked_attacks, case_flags
 from _common import CACHE, Goal, machine, show, verdict_on
 from _poisoned import (
     RATES,
@@ -49,6 +49,7 @@ from poisonscan.hunt.model import SIDE
 from poisonscan.redteam import poison
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from poisonscan.hunt.merge import Ranked
@@ -116,16 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _flags() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--attack", action="append", help="only this one; may be given several times")
-    parser.add_argument("--rate", action="append", type=float, help="share of poisoned rows")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--limit", type=int, help="so many photos, drawn once")
+    parser = case_flags(__doc__)
     parser.add_argument("--detectors", default=PIXEL_DETECTORS, help="as the flag of hunt; all: every one")
     parser.add_argument("--together", action="store_true", help="all attacks in one set")
-    parser.add_argument("--again", action="store_true", help="measure anew what was measured before")
     parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
     parser.add_argument("--growth", action="store_true", help="measure cost at several sizes instead")
     return parser
@@ -133,10 +127,7 @@ def _flags() -> argparse.ArgumentParser:
 
 def _cases(asked: argparse.Namespace, base: Base) -> Iterator[Case]:
     """The cases that the flags ask for; last of each seed the one without poison."""
-    known = attack_names(base)
-    names = asked.attack or known
-    if unknown := sorted(set(names) - set(known)):
-        sys.exit(f"no attack {unknown[0]}; there are {', '.join(known)}")
+    names = asked_attacks(asked, attack_names(base))
     for seed in range(asked.seeds):
         for rate in asked.rate or RATES:
             for part in [names] if asked.together else [[name] for name in names]:

@@ -16,7 +16,6 @@ poison, equal scores in random order. Ours is taken from what `benchmarks/hunt.p
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 import numpy as np
+from _cases import asked_attacks, case_flags
 from _common import CACHE, fresh, machine, show
 from _poisoned import RATES, Base, Case, PoisonedSet, attack_names, base_set, normalised, poisoned_set
 from _results import Results
@@ -35,6 +35,7 @@ from scipy.stats import rankdata
 from poisonscan.hunt.outliers import mean_scores, scores_against
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from _results import Result
@@ -53,7 +54,7 @@ OURS = "poisonscan hunt"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what has no result yet, then print everything that was measured."""
-    asked = _flags().parse_args(argv)
+    asked = case_flags(__doc__).parse_args(argv)
     print(machine())
     base = base_set(asked.limit)
     n = len(base.samples)
@@ -69,24 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _flags() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--attack", action="append", help="only this one; may be given several times")
-    parser.add_argument("--rate", action="append", type=float, help="share of poisoned rows")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--limit", type=int, help="so many photos, drawn once")
-    parser.add_argument("--again", action="store_true", help="measure anew what was measured before")
-    return parser
-
-
 def _cases(asked: argparse.Namespace, known: Sequence[str]) -> Iterator[Case]:
-    if unknown := sorted(set(asked.attack or ()) - set(known)):
-        sys.exit(f"no attack {unknown[0]}; there are {', '.join(known)}")
+    names = asked_attacks(asked, known)
     for seed in range(asked.seeds):
         for rate in asked.rate or RATES:
-            for name in asked.attack or known:
+            for name in names:
                 yield Case((name,), rate, seed)
 
 
