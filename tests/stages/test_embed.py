@@ -17,7 +17,7 @@ from PIL import Image
 from poisonscan.config import Config, EmbedSettings, RunSettings
 from poisonscan.embed.opening import open_encoder, parse_spec
 from poisonscan.embed.views import prepared
-from poisonscan.errors import ManifestError, RunMismatchError, SnapshotInvalidError, UsageError
+from poisonscan.errors import ManifestError, RunMismatchError, SettingsError, SnapshotInvalidError, UsageError
 from poisonscan.stages.embed.descriptions import Description, Descriptions, read_descriptions
 from poisonscan.stages.embed.run import embed_pictures
 from poisonscan.store import schema
@@ -155,6 +155,13 @@ def test_killed_and_continued(collection: Collection, onnx: str, tmp_path: Path)
     other = onnx_model(tmp_path / "other.onnx", outputs=("map",))
     with pytest.raises(RunMismatchError, match="was started with another encoder"):
         embed_pictures(collection.images, out, f"onnx:{other}", config=config)
+
+
+def test_a_cluster_is_refused(collection: Collection, onnx: str, tmp_path: Path) -> None:
+    elsewhere = Config(run=RunSettings(engine="ray"))
+    with pytest.raises(SettingsError, match="embed works on this machine alone"):
+        embed_pictures(collection.images, tmp_path / "run", onnx, config=elsewhere)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_cannot_be_used_starts_nothing(collection: Collection, onnx: str, tmp_path: Path) -> None:

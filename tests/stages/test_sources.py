@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import json
 import tarfile
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from poisonscan.config import Config, RunSettings
 from poisonscan.errors import ManifestError, StorageError
 from poisonscan.manifest.dialects import parse_hashes
 from poisonscan.redteam.sites import Behaviour
@@ -40,6 +42,15 @@ def folder_of(pictures: list[Path], root: Path) -> Path:
     (root / "cut.jpg").write_bytes(pictures[4].read_bytes()[:900])
     (root / "captions.txt").write_text("beside the pictures")
     return root
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
+def test_the_same_over_ray(pictures: list[Path], tmp_path: Path) -> None:
+    root = folder_of(pictures, tmp_path / "images")
+    over_ray = Config(run=RunSettings(workers=2, engine="ray", shard_rows=4))
+    snapshot_images(root, tmp_path / "ray", config=over_ray)
+    snapshot_images(root, tmp_path / "local", config=offline(shard_rows=4))
+    assert read(tmp_path / "ray", "rows") == read(tmp_path / "local", "rows")
 
 
 def test_a_folder_of_pictures(pictures: list[Path], tmp_path: Path) -> None:
