@@ -1,26 +1,25 @@
-"""The face of this package: `Fetcher`, one session and one resolver a process.
+"""The face of this package: `Fetcher`, one pool of connections and one resolver a process.
 
 Addresses are checked three times, since each check alone can be walked around: literals in the URL and
-in every redirect (`policy.admit`), names when they are resolved (`resolver`), and the socket address at
-the moment of connecting, which is the last door and the one that counts.
+in every redirect (`policy.admit`), names when they are resolved (`resolver`), and the address right before
+it is connected to (`dial`), which is the last door and the one that counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
-import socket
 from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
-
 from poisonscan.errors import SettingsError
 from poisonscan.fetch import policy
+from poisonscan.fetch.dial import Dialer
 from poisonscan.fetch.policy import Failure, Target
-from poisonscan.fetch.pursuit import Pursuit, Response
-from poisonscan.fetch.resolver import Door, Endpoint, PrivateAddressError, Resolver, endpoint
+from poisonscan.fetch.pool import Pool
+from poisonscan.fetch.pursuit import Pursuit
+from poisonscan.fetch.resolver import Door, Endpoint, Resolver, endpoint
 from poisonscan.fetch.schedule import Schedule
 from poisonscan.records import FetchResult
 
@@ -28,19 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import TracebackType
 
-    from aiohappyeyeballs import AddrInfoType
-    from aiohttp.abc import AbstractResolver
-
     from poisonscan.config import FetchSettings
 
-IDLE_S = 5.0
-"""How long an idle connection is kept; Apache's KeepAliveTimeout, and few files open over many hosts."""
-READ_BUFFER = 1 << 18
-"""Bytes aiohttp buffers before it stops reading from the socket."""
 NAP_S = 1.0
 """Longest sleep between two looks at `stopping`."""
-
-_LAST_OF_HOST = {"Connection": "close"}
 
 
 def never() -> bool:
@@ -49,7 +39,7 @@ def never() -> bool:
 
 
 class Fetcher:
-    """Asks the web for pictures: one aiohttp session and one resolver, to be made once a process.
+    """Asks the web for pictures: one pool of connections and one resolver, to be made once a process.
 
     An async context manager. Entering it raises the process's soft limit of open files to the hard one,
     as the Go runtime does, since thousands of hosts mean thousands of sockets.
@@ -71,21 +61,21 @@ class Fetcher:
         self._door = Door(settings.allow_private, only)
         self._nameserver = endpoint("nameserver", settings.nameserver) if settings.nameserver else None
         self._rng = Random()  # noqa: S311 - jitter, no secret
-        self._session: aiohttp.ClientSession
+        self._pool: Pool
         self._resolver: Resolver
 
     async def __aenter__(self) -> Self:
-        """Open the session."""
+        """Open the resolver and the pool."""
         _raise_file_limit()
         self._resolver = Resolver(self._door, self._nameserver)
-        self._session = _open_session(self._settings, self._door, self._resolver)
+        self._pool = Pool(self._settings, Dialer(self._settings, self._door, self._resolver))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections and the resolver."""
-        await self._session.close()
+        self._pool.close()
         await self._resolver.close()
 
     async def fetch(self, url: str) -> FetchResult:
@@ -97,7 +87,7 @@ class Fetcher:
         target = self._admit(url)
         if isinstance(target, Failure):
             return _refused(url, target)
-        return await self._pursue(url, target, headers=None)
+        return await self._pursue(url, target, last=False)
 
     async def fetch_all(
         self,
@@ -154,15 +144,14 @@ class Fetcher:
                 await asyncio.sleep(min(ready_at - clock(), NAP_S))
                 continue
             url, target = turn.item
-            await handle(await self._pursue(url, target, None if turn.more else _LAST_OF_HOST))
+            await handle(await self._pursue(url, target, last=not turn.more))
             schedule.release(turn.host)
 
     def _admit(self, url: str) -> Target | Failure:
         return policy.admit(url, allow_private=self._settings.allow_private)
 
-    async def _pursue(self, url: str, target: Target, headers: dict[str, str] | None) -> FetchResult:
-        pursuit = Pursuit(self._session, self._settings, self._door, self._rng)
-        return await pursuit.run(url, target, headers)
+    async def _pursue(self, url: str, target: Target, *, last: bool) -> FetchResult:
+        return await Pursuit(self._pool, self._settings, self._rng, last=last).run(url, target)
 
 
 def _way_out(settings: FetchSettings) -> Endpoint | None:
@@ -174,35 +163,6 @@ def _way_out(settings: FetchSettings) -> Endpoint | None:
             raise SettingsError(f"setting proxy is {settings.proxy!r}, but must be http://HOST:PORT")
         return endpoint("proxy", settings.proxy.removeprefix("http://").rstrip("/"))
     return endpoint("connect_to", settings.connect_to) if settings.connect_to else None
-
-
-def _open_session(settings: FetchSettings, door: Door, resolver: AbstractResolver) -> aiohttp.ClientSession:
-    def guarded_socket(info: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = info
-        reason = door.why_closed(str(address[0]), int(address[1]))
-        if reason is not None:
-            raise PrivateAddressError(reason)
-        return socket.socket(family, kind, protocol)
-
-    connector = aiohttp.TCPConnector(
-        resolver=resolver,
-        use_dns_cache=False,  # the resolver has its own, which also remembers failures
-        socket_factory=guarded_socket,
-        limit=0,  # `fetch_all` keeps the count
-        ssl=not settings.insecure,
-        **({"keepalive_timeout": IDLE_S} if settings.keep_alive else {"force_close": True}),
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        headers={"User-Agent": settings.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        proxy=settings.proxy,
-        read_bufsize=READ_BUFFER,
-        response_class=Response,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout_s),
-    )
 
 
 def _raise_file_limit() -> None:

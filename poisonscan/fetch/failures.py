@@ -1,94 +1,82 @@
-"""The one door at which errors of aiohttp and the operating system become outcomes."""
+"""What goes wrong on the way to a picture, and the one door at which it becomes an outcome.
+
+OSError                         of the system, or of TLS (ssl.SSLError)
++-- WebError                    of ours; says its outcome itself
+    +-- ResolveError            a name that leads nowhere, or nowhere allowed; see `resolver`
+    +-- ConnectError            no connection, or no tunnel through the proxy
+    +-- LostError               a connection that ended before its answer
+    +-- NotHttpError            an answer that is no HTTP
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import ssl
-
-import aiohttp
-from aiohttp.http_exceptions import ContentLengthError, PayloadEncodingError
+from typing import ClassVar
 
 from poisonscan.errors import IncompleteError
 from poisonscan.fetch.policy import Failure, printable
-from poisonscan.fetch.resolver import ResolveError
 from poisonscan.records import Outcome
 
-# First match wins, so that each class stands before its bases; True where another attempt may fare better.
-_TABLE: tuple[tuple[type[Exception], Outcome, bool], ...] = (
-    (aiohttp.ClientSSLError, Outcome.TLS_FAILED, False),
-    (aiohttp.ServerFingerprintMismatch, Outcome.TLS_FAILED, False),
-    (ssl.SSLError, Outcome.TLS_FAILED, False),
-    (aiohttp.ClientConnectorDNSError, Outcome.DNS_FAILURE, False),
-    (aiohttp.ConnectionTimeoutError, Outcome.CONNECT_FAILED, True),
-    (aiohttp.ServerTimeoutError, Outcome.TIMEOUT, False),
-    (aiohttp.ClientConnectorError, Outcome.CONNECT_FAILED, True),
-    (aiohttp.InvalidURL, Outcome.MALFORMED_URL, False),
-    (aiohttp.NonHttpUrlClientError, Outcome.BAD_SCHEME, False),
-    (aiohttp.TooManyRedirects, Outcome.TOO_MANY_REDIRECTS, False),
-    (PayloadEncodingError, Outcome.PROTOCOL_ERROR, False),
-    (aiohttp.ClientConnectionError, Outcome.CONNECTION_LOST, True),
-    (aiohttp.ClientPayloadError, Outcome.CONNECTION_LOST, True),
-    (aiohttp.ClientError, Outcome.PROTOCOL_ERROR, False),
-    (OSError, Outcome.CONNECTION_LOST, True),
-)
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_WORDS = {
-    Outcome.TLS_FAILED: "TLS failed",
-    Outcome.DNS_FAILURE: "DNS lookup failed",
-    Outcome.CONNECT_FAILED: "cannot connect",
-    Outcome.TIMEOUT: "no answer in time",
-    Outcome.MALFORMED_URL: "malformed URL",
-    Outcome.BAD_SCHEME: "the scheme is not http or https",
-    Outcome.TOO_MANY_REDIRECTS: "too many redirects",
-    Outcome.CONNECTION_LOST: "connection lost",
-    Outcome.PROTOCOL_ERROR: "not valid HTTP",
-}
 
 
-def translate(error: aiohttp.ClientError | OSError) -> Failure:
-    """What a foreign error means for the URL being fetched.
+class WebError(OSError):
+    """What the web did, with the outcome it means and whether another attempt may fare better."""
+
+    outcome: ClassVar[Outcome]
+    words: ClassVar[str] = ""
+    transient: ClassVar[bool] = False
+
+
+class ConnectError(WebError):
+    """No connection could be made."""
+
+    outcome: ClassVar[Outcome] = Outcome.CONNECT_FAILED
+    words: ClassVar[str] = "cannot connect: "
+    transient: ClassVar[bool] = True
+
+
+class LostError(WebError):
+    """The connection ended before the answer did."""
+
+    outcome: ClassVar[Outcome] = Outcome.CONNECTION_LOST
+    words: ClassVar[str] = "connection lost: "
+    transient: ClassVar[bool] = True
+
+
+class NotHttpError(WebError):
+    """The answer cannot be read as HTTP/1.1."""
+
+    outcome: ClassVar[Outcome] = Outcome.PROTOCOL_ERROR
+    words: ClassVar[str] = "not valid HTTP: "
+
+
+def translate(error: OSError) -> Failure:
+    """What an error means for the URL being fetched.
 
     Raises:
         IncompleteError: this machine ran out of file descriptors or memory, which says nothing about
             the URL.
     """
-    cause = _cause(error)
-    number = cause.errno if isinstance(cause, OSError) else None
-    if number in _EXHAUSTED:
+    if error.errno in _EXHAUSTED:
         raise IncompleteError(
-            f"the network cannot be used: {os.strerror(number)}; raise `ulimit -n` or lower concurrency"
+            f"the network cannot be used: {os.strerror(error.errno)}; raise `ulimit -n` or lower concurrency"
         ) from error
-    if isinstance(cause, ResolveError):
-        return Failure(cause.outcome, printable(str(cause)))
-    kind = PayloadEncodingError if isinstance(cause, PayloadEncodingError) else type(error)
-    outcome, transient = next(row[1:] for row in _TABLE if issubclass(kind, row[0]))
-    return Failure(outcome, f"{_WORDS[outcome]}: {_detail(cause)}", transient)
+    if isinstance(error, WebError):
+        return Failure(error.outcome, f"{error.words}{detail(error)}", error.transient)
+    if isinstance(error, ssl.SSLError):
+        return Failure(Outcome.TLS_FAILED, f"TLS failed: {detail(error)}")
+    return Failure(LostError.outcome, f"{LostError.words}{detail(error)}", LostError.transient)
 
 
-def _cause(error: Exception) -> Exception:
-    """The error inside aiohttp's wrapping, where that says more."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error
-    inner = error.__cause__
-    # Chunks that cannot be read are the server's nonsense; a body that ends early is a lost connection.
-    if isinstance(inner, PayloadEncodingError) and not isinstance(inner, ContentLengthError):
-        return inner
-    return error
-
-
-def _detail(error: Exception) -> str:
-    match error:
-        case ssl.SSLError():  # OpenSSL's own carry these two, those raised by Python code do not
-            words = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
-        case aiohttp.ClientPayloadError():
-            words = "the body is shorter than announced"
-        case aiohttp.ServerDisconnectedError():
-            words = "the server closed it without an answer"
-        case aiohttp.ClientResponseError():
-            words = error.message
-        case OSError(errno=int(number)):
-            words = os.strerror(number)
-        case _:
-            words = str(error)
+def detail(error: OSError) -> str:
+    """An error in words, without its class and number."""
+    if isinstance(error, ssl.SSLError):  # OpenSSL's own carry these two, those raised by Python code do not
+        words = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+    elif isinstance(error.errno, int):
+        words = os.strerror(error.errno)
+    else:
+        words = str(error)
     return printable(words)

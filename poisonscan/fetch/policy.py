@@ -66,15 +66,38 @@ class Target:
     """A URL that can be asked for.
 
     Attributes:
-        url: as it will be sent: scheme and host in lower case, host in ASCII, path and query quoted,
-            without a fragment.
+        origin: scheme and authority; both in lower case, the host in ASCII.
+        path: path and query, quoted, without a fragment.
         host: ASCII, lower case, no trailing dot; brackets around IPv6.
+        port: TCP port.
         literal: the canonical IP address when the host is one, None when it is a name.
     """
 
-    url: URL
+    origin: str
+    path: str
     host: str
+    port: int
     literal: str | None
+
+    @property
+    def url(self) -> str:
+        """As it will be sent."""
+        return self.origin + self.path
+
+    @property
+    def tls(self) -> bool:
+        """Whether it is https."""
+        return self.origin.startswith("https:")
+
+    @property
+    def authority(self) -> str:
+        """The host, and the port unless it is the scheme's own: what a Host header says."""
+        return self.origin.partition("://")[2]
+
+    @property
+    def server_name(self) -> str:
+        """What a certificate is held against: the host, without brackets."""
+        return self.literal or self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +227,11 @@ def _target(text: str) -> Target | Failure:
     if path.startswith("\\"):
         raise ValueError("a backslash after the host")
     host, literal, port = _authority(authority or "", _DEFAULT_PORTS[scheme])
-    sent = f"{scheme}://{host}{port}{_quoted(path) or '/'}"
+    suffix = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
+    wanted = _quoted(path) or "/"
     if query is not None:
-        sent += f"?{_quoted(query, '?')}"
-    return Target(URL(sent, encoded=True), host, literal)
+        wanted += f"?{_quoted(query, '?')}"
+    return Target(f"{scheme}://{host}{suffix}", wanted, host, port, literal)
 
 
 def _quoted(text: str, also_safe: str = "") -> str:
@@ -216,8 +240,8 @@ def _quoted(text: str, also_safe: str = "") -> str:
 
 
 @lru_cache(maxsize=65_536)
-def _authority(text: str, default_port: int) -> tuple[str, str | None, str]:
-    """Host, its canonical address if it is a literal, and ":port" unless that is the default one."""
+def _authority(text: str, default_port: int) -> tuple[str, str | None, int]:
+    """Host, its canonical address if it is a literal, and port."""
     if "@" in text:
         raise ValueError("a user name or password before the host, which is never sent")
     parts = _HOST_AND_PORT.fullmatch(text)
@@ -227,7 +251,7 @@ def _authority(text: str, default_port: int) -> tuple[str, str | None, str]:
     port = int(parts[2][:6]) if parts[2] else default_port
     if not 0 < port <= _HIGHEST_PORT:
         raise ValueError(f"port {parts[2][:20]} is not between 1 and {_HIGHEST_PORT}")
-    return host, literal, "" if port == default_port else f":{port}"
+    return host, literal, port
 
 
 def _host(text: str) -> tuple[str, str | None]:
@@ -277,14 +301,13 @@ def _redirected(
         return Failure(Outcome.HTTP_ERROR, f"HTTP {status} without a Location")
     if len(passed) >= rules.max_redirects:
         return Failure(Outcome.TOO_MANY_REDIRECTS, f"more than {rules.max_redirects} redirects")
-    here = str(at.url)
     try:
-        target = admit(urljoin(here, location), allow_private=rules.allow_private)
+        target = admit(urljoin(at.url, location), allow_private=rules.allow_private)
     except ValueError as error:
         target = Failure(Outcome.MALFORMED_URL, f"malformed URL: {printable(str(error))}")
     if isinstance(target, Failure):
         return Failure(target.outcome, f"redirected: {target.reason}")
-    if str(target.url) in {here, *passed}:
+    if target.url in {at.url, *passed}:
         return Failure(Outcome.TOO_MANY_REDIRECTS, "redirects go round in a circle")
     return Follow(target)
 

@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from poisonscan.errors import SettingsError
 from poisonscan.fetch import guard
+from poisonscan.fetch.failures import WebError
 from poisonscan.records import Outcome
 
 TRY_S = 2.0
@@ -42,7 +43,7 @@ class Endpoint(NamedTuple):
     port: int
 
 
-class ResolveError(OSError):
+class ResolveError(WebError):
     """A name that leads nowhere; `outcome` says in which way."""
 
     outcome: ClassVar[Outcome] = Outcome.DNS_FAILURE
@@ -116,7 +117,7 @@ class _Answer:
 
 
 class Resolver(AbstractResolver):
-    """aiohttp's resolver over aiodns, to be made inside a running loop.
+    """Names to addresses over aiodns, also as aiohttp's resolver; to be made inside a running loop.
 
     Names are taken as they are, without search lists. Answers, good and bad, are kept; lookups of one
     name at the same time are one lookup.
@@ -137,20 +138,24 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses to try for a host, in the name server's order.
+        """`endpoints` in aiohttp's form."""
+        entries = [_entry(host, way) for way in await self.endpoints(host, port)]
+        return [entry for entry in entries if family in {socket.AF_UNSPEC, entry["family"]}]
+
+    async def endpoints(self, host: str, port: int) -> list[Endpoint]:
+        """Where to connect to for a host, in the name server's order.
 
         Raises:
-            ResolveError: there is none that may be used; a subclass says why.
+            ResolveError: there is no address that may be used; a subclass says why.
         """
         if self._door.only is not None:
-            return [_entry(host, *self._door.only)]
+            return [self._door.only]
         answer = self._answers.get(host)
         if answer is None or answer.until < self._loop.time():
             answer = await self._ask_once(host)
         if answer.error is not None:
             raise answer.error(answer.reason)
-        entries = [_entry(host, address, port) for address in answer.addresses]
-        return [entry for entry in entries if family in {socket.AF_UNSPEC, entry["family"]}]
+        return [Endpoint(address, port) for address in answer.addresses]
 
     async def close(self) -> None:
         """Stop asking."""
@@ -228,12 +233,12 @@ def _channel(nameserver: Endpoint | None) -> aiodns.DNSResolver:
     return aiodns.DNSResolver([server], timeout=TRY_S, tries=TRIES, flags=_FLAGS, lookups="b")
 
 
-def _entry(host: str, address: str, port: int) -> ResolveResult:
+def _entry(host: str, way: Endpoint) -> ResolveResult:
     return ResolveResult(
         hostname=host,
-        host=address,
-        port=port,
-        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        host=way.address,
+        port=way.port,
+        family=socket.AF_INET6 if ":" in way.address else socket.AF_INET,
         proto=socket.IPPROTO_TCP,
         flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from poisonscan.stages.watch import Watch
     from poisonscan.store.folder import Folder
 
-_LIBRARIES = ("Pillow", "ImageHash", "numpy", "pyarrow", "duckdb", "aiohttp", "aiodns", "tldextract")
+_LIBRARIES = ("Pillow", "ImageHash", "numpy", "pyarrow", "duckdb", "httptools", "aiodns", "tldextract")
 
 
 @dataclass(frozen=True, slots=True)

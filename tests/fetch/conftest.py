@@ -9,12 +9,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+import uvloop
 
 from poisonscan.config import FetchSettings
 from poisonscan.fetch.client import Fetcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from ssl import SSLContext
 
     from poisonscan.records import FetchResult
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     Answer = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 LOOPBACK = "127.0.0.1"
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The standard event loop, which tells of sockets left open, and the one that runs in earnest."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 def http(status: int = 200, body: bytes = b"", /, **headers: str) -> bytes:

@@ -8,19 +8,19 @@ from collections import Counter
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
 import pytest
 import trustme
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from poisonscan.config import FetchSettings
 from poisonscan.errors import SettingsError
-from poisonscan.fetch import client, failures
+from poisonscan.fetch import policy, pool
 from poisonscan.fetch.client import Fetcher
-from poisonscan.fetch.resolver import Door
+from poisonscan.fetch.dial import Dialer
+from poisonscan.fetch.policy import Target
+from poisonscan.fetch.resolver import Door, Endpoint, PrivateAddressError, Resolver
 from poisonscan.records import FetchResult, Outcome
 
-from .conftest import LOOPBACK, Web, fetch, http, settings_for
+from .conftest import LOOPBACK, Dns, Web, fetch, http, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -203,7 +203,7 @@ async def test_an_endless_body_is_not_held(web: Web) -> None:
     web.on("/p.jpg", endless)
     result = await fetch(web, URL, max_bytes=100_000)
     assert result.outcome == Outcome.TOO_LARGE
-    assert 100_000 < result.n_bytes < 100_000 + 4 * client.READ_BUFFER
+    assert 100_000 < result.n_bytes < 100_000 + (1 << 19)
 
 
 @pytest.mark.parametrize("answer", [trickle, hang])
@@ -276,23 +276,93 @@ async def test_connect_to_takes_public_literals_along(web: Web, host: str) -> No
 
 
 async def test_the_last_door_needs_nobody_before_it(web: Web) -> None:
-    """A resolver that was fooled, as by rebinding: the socket is never connected."""
+    """A resolver that was fooled, as by rebinding: nothing is connected to."""
 
-    class Fooled(AbstractResolver):
-        async def resolve(
-            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-        ) -> list[ResolveResult]:
-            return [ResolveResult(hostname=host, host=LOOPBACK, port=port, family=family, proto=0, flags=0)]
+    class Fooled(Resolver):
+        async def endpoints(self, host: str, port: int) -> list[Endpoint]:  # noqa: ARG002 - as its base
+            return [Endpoint("93.184.216.34", port), Endpoint(LOOPBACK, port)]
 
-        async def close(self) -> None: ...
-
-    session = client._open_session(FetchSettings(), Door(), Fooled())
-    async with session:
-        for host in ("a.example", LOOPBACK):
-            with pytest.raises(aiohttp.ClientConnectorError) as caught:
-                await session.get(f"http://{host}:{web.port}/")
-            assert failures.translate(caught.value).outcome == Outcome.PRIVATE_ADDRESS
+    dialer = Dialer(FetchSettings(), Door(), Fooled(Door()))
+    for host in ("a.example", LOOPBACK):
+        target = policy.admit(f"http://{host}:{web.port}/", allow_private=True)
+        assert isinstance(target, Target)
+        with pytest.raises(PrivateAddressError, match="loopback"):
+            await dialer.open(target)
     assert web.n_connections == 0
+
+
+async def test_a_host_with_several_addresses_is_met_at_one_that_works(web: Web, dns: Dns) -> None:
+    web.on("/p.jpg", http(200, PICTURE))
+    dns.zone["a.example"] = ["127.0.0.2", LOOPBACK]
+    settings = FetchSettings(nameserver=f"{LOOPBACK}:{dns.port}", allow_private=True)
+    async with Fetcher(settings) as fetcher:
+        result = await fetcher.fetch(f"http://a.example:{web.port}/p.jpg")
+    assert (result.body, result.address) == (PICTURE, LOOPBACK)
+
+
+async def test_a_connection_that_died_while_it_was_kept_is_replaced(web: Web) -> None:
+    """The server ends it without a word; that costs no attempt, and no row."""
+
+    async def answer_and_leave(writer: asyncio.StreamWriter) -> None:
+        writer.write(http(200, PICTURE))
+        await writer.drain()
+        left.set()
+
+    left = asyncio.Event()
+    web.on("/p.jpg", answer_and_leave)
+    async with Fetcher(settings_for(web)) as fetcher:
+        for _ in range(3):
+            result = await fetcher.fetch(URL)
+            assert (result.body, result.attempts) == (PICTURE, 1)
+            await left.wait()
+    assert web.n_connections == 3
+
+
+async def test_a_kept_connection_that_ends_when_it_is_asked_is_replaced(web: Web) -> None:
+    web.on("/p.jpg", http(200, PICTURE), hang_up, http(200, b"another"))
+    async with Fetcher(settings_for(web)) as fetcher:
+        assert (await fetcher.fetch(URL)).body == PICTURE
+        result = await fetcher.fetch(URL)
+    assert (result.body, result.attempts, web.n_connections) == (b"another", 1, 2)
+
+
+async def test_a_kept_connection_that_speaks_unasked_is_not_believed(web: Web) -> None:
+    async def answer_twice(writer: asyncio.StreamWriter) -> None:
+        writer.write(http(200, PICTURE))
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(http(200, b"smuggled"))
+        await asyncio.sleep(10)
+
+    web.on("/p.jpg", answer_twice)
+    web.on("/q.jpg", http(200, b"the next"))
+    async with Fetcher(settings_for(web)) as fetcher:
+        assert (await fetcher.fetch(URL)).body == PICTURE
+        await asyncio.sleep(0.2)
+        assert (await fetcher.fetch("http://a.example/q.jpg")).body == b"the next"
+
+
+async def test_a_kept_connection_is_closed_after_a_while(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "IDLE_S", 0.05)
+    web.on("/p.jpg", http(200, PICTURE))
+    async with Fetcher(settings_for(web)) as fetcher:
+        await fetcher.fetch(URL)
+        await asyncio.sleep(0.3)
+        await fetcher.fetch(URL)
+    assert web.n_connections == 2
+
+
+async def test_a_server_that_speaks_first_is_no_web_server(web: Web) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 smtp.example ready\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(greet, LOOPBACK, 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        result = await fetch(web, URL, connect_to=f"{LOOPBACK}:{port}")
+    assert (result.outcome, result.attempts) == (Outcome.PROTOCOL_ERROR, 1)
 
 
 @pytest.fixture
@@ -315,7 +385,7 @@ async def test_tls(tls_web: Web, host: str) -> None:
     assert (result.body, result.address) == (PICTURE, LOOPBACK)
 
 
-async def test_a_made_up_name_keeps_the_certificate_check_to_the_literal(
+async def test_connect_to_keeps_the_certificate_check_to_the_literal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ca = trustme.CA()
@@ -323,7 +393,7 @@ async def test_a_made_up_name_keeps_the_certificate_check_to_the_literal(
     ca.issue_cert("93.184.216.34").configure_cert(context)
     trusting = ssl.create_default_context()
     ca.configure_trust(trusting)
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
+    monkeypatch.setattr("poisonscan.fetch.dial.tls_context", lambda **_: trusting)
     server = Web()
     server.on("/p.jpg", http(200, PICTURE))
     await server.start(context)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 from pyarrow import parquet
+from yarl import URL
 
 from poisonscan.config import FetchSettings
 from poisonscan.fetch import policy
@@ -60,7 +61,7 @@ def step(
     ],
 )
 def test_parse_url(url: str, sent: str) -> None:
-    assert str(target(url).url) == sent
+    assert target(url).url == sent
 
 
 @pytest.mark.parametrize(
@@ -105,10 +106,12 @@ anything = st.text(st.characters(), max_size=60)
 def test_any_string_gives_a_target_or_a_reason(text: str) -> None:
     parsed = parse_url(text)
     if isinstance(parsed, Target):
-        again = target(str(parsed.url))
+        again = target(parsed.url)
         assert again == parsed  # what is sent means what was understood
-        assert str(parsed.url).isascii()
-        assert parsed.url.raw_host == parsed.host.strip("[]")
+        assert parsed.url.isascii()
+        sent = URL(parsed.url, encoded=True)  # as somebody else reads it
+        assert (sent.raw_host, sent.port) == (parsed.server_name, parsed.port)
+        assert (sent.scheme == "https", sent.raw_path_qs) == (parsed.tls, parsed.path)
     else:
         assert parsed.outcome in {Outcome.MALFORMED_URL, Outcome.BAD_SCHEME}
         assert parsed.reason.isascii()
@@ -184,7 +187,7 @@ def test_a_coding_nobody_asked_for_is_named() -> None:
 def test_a_redirect_is_followed(location: str, goes_to: str) -> None:
     followed = step(302, ("Location", location))
     assert isinstance(followed, Follow)
-    assert str(followed.target.url) == goes_to
+    assert followed.target.url == goes_to
 
 
 @pytest.mark.parametrize(

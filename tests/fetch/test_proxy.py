@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from poisonscan.config import FetchSettings
 from poisonscan.errors import SettingsError
@@ -56,6 +58,41 @@ async def test_https_asks_the_proxy_for_a_tunnel(web: Web) -> None:
     assert result.body is None
     assert result.outcome.lost is not None
     assert {request.path for request in web.requests} == {"nowhere.invalid:443"}
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.0 200 Here you are", b"HTTP/1.1 200 OK\r\nContent-Length: 0"])
+async def test_through_the_tunnel_the_certificate_is_the_hosts(
+    head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca = trustme.CA()
+    inside, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    ca.issue_cert("nowhere.invalid").configure_cert(inside)
+    ca.configure_trust(trusting)
+    monkeypatch.setattr("poisonscan.fetch.dial.tls_context", lambda **_: trusting)
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+            writer.write(head + b"\r\n\r\n")
+            await writer.start_tls(inside)
+            asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+            writer.write(http(200, b"picture"))
+            await reader.read()
+        except (ssl.SSLError, ConnectionError):
+            pass  # the client does not like the certificate
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(proxy, LOOPBACK, 0) as server:
+        way = f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
+        settings = FetchSettings(proxy=way, retries=0)
+        async with Fetcher(settings) as fetcher:
+            result = await fetcher.fetch("https://nowhere.invalid/a.jpg")
+            other = await fetcher.fetch("https://elsewhere.invalid/a.jpg")
+    assert (result.body, result.address) == (b"picture", LOOPBACK)
+    assert asked[:2] == [b"CONNECT nowhere.invalid:443 HTTP/1.1", b"GET /a.jpg HTTP/1.1"]
+    assert other.outcome is Outcome.TLS_FAILED
 
 
 async def test_a_proxy_that_is_not_there(web: Web) -> None:

@@ -1,0 +1,150 @@
+"""An HTTP/1.1 response as it comes in, without any IO: bytes go in, a head and a body come out."""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from multidict import CIMultiDict
+
+from poisonscan.fetch.failures import LostError, NotHttpError
+
+HEAD_BYTES = 32_768
+"""Most bytes of headers and trailers together; browsers take more, picture servers send a hundredth of it."""
+_SWITCHING_PROTOCOLS = 101
+_SUCCESS = 200
+
+
+class Answer:
+    """The answer to one request. llhttp, the parser of Node.js, reads it; its callbacks are `on_...`.
+
+    What browsers forgive is forgiven: odd bytes in header values, a bare line feed, spaces after the size of
+    a chunk. What lets two readers see two different answers is not, such as two lengths.
+
+    Args:
+        limit: most bytes of body that are kept; with the first byte more the answer has ended.
+
+    Attributes:
+        status: HTTP status, 0 before there is one.
+        headers: of the final response, all of them once `has_head`.
+        has_head: whether status and headers are complete.
+        n_bytes: bytes of body that came.
+        complete: whether the body is complete.
+        error: why it never will be, None while all is well.
+        reusable: whether the connection can be asked again, once it is complete.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_fed",
+        "_head_bytes",
+        "_limit",
+        "_parser",
+        "_surplus",
+        "complete",
+        "error",
+        "has_head",
+        "headers",
+        "n_bytes",
+        "reusable",
+        "status",
+    )
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        self._chunks: list[bytes] = []
+        self._fed = 0  # bytes until the head was complete
+        self._head_bytes = 0  # of names and values, trailers too
+        self._surplus = False
+        self.status = 0
+        self.headers: CIMultiDict[str] = CIMultiDict()
+        self.has_head = False
+        self.n_bytes = 0
+        self.complete = False
+        self.error: OSError | None = None
+        self.reusable = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be read: it is complete, broken or too large."""
+        return self.complete or self.error is not None or self.n_bytes > self._limit
+
+    @property
+    def body(self) -> bytes:
+        """What came of the body, still with its content coding."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read from the connection."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._surplus = True
+        except HttpParserError as error:
+            self._surplus = True
+            if not self.complete:
+                self.error = self.error or NotHttpError(str(error))
+        if not self.has_head:
+            self._fed += len(data)
+        self._measure_head(self._fed)
+        self.reusable = self.reusable and not self._surplus
+
+    def feed_eof(self, error: OSError | None) -> None:
+        """Take the end of the connection, and why it ended where that was no orderly end."""
+        if self.ended:
+            return
+        if error is not None:
+            self.error = error
+        elif not self.has_head:
+            self.error = LostError("the server closed it without an answer")
+        elif self._ends_with_the_connection:
+            self.complete = True
+        else:
+            self.error = LostError("the body is shorter than announced")
+
+    @property
+    def _ends_with_the_connection(self) -> bool:
+        """Whether the body has no other end (RFC 9112, section 6.3)."""
+        coding = self.headers.get("Transfer-Encoding", "").rpartition(",")[2].strip().lower()
+        return "Content-Length" not in self.headers and coding != "chunked"
+
+    def _measure_head(self, n_bytes: int) -> None:
+        if n_bytes > HEAD_BYTES and not self.complete:
+            self.error = self.error or NotHttpError(f"more than {HEAD_BYTES:,} bytes of headers")
+
+    def on_message_begin(self) -> None:
+        """A response begins; one after the final response is none that we asked for."""
+        self._surplus = self.complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header is complete, or a trailer, which nobody asked for either."""
+        self._head_bytes += len(name) + len(value)
+        self._measure_head(self._head_bytes)
+        if not self.has_head and self.error is None:
+            # Bytes that are no UTF-8 become surrogates, so that a Location leaves as it came.
+            self.headers.add(name.decode("latin-1"), value.strip().decode("utf-8", "surrogateescape"))
+
+    def on_headers_complete(self) -> None:
+        """The head is complete, unless it only says that another one comes (RFC 9110, section 15.2)."""
+        if self.complete:
+            return
+        self.status = self._parser.get_status_code()
+        self.has_head = self.status >= _SUCCESS or self.status == _SWITCHING_PROTOCOLS
+        if not self.has_head:
+            self.headers.clear()
+
+    def on_body(self, data: bytes) -> None:
+        """Part of the body; nothing is kept beyond the limit."""
+        if self.complete:
+            return
+        self.n_bytes += len(data)
+        if self.n_bytes <= self._limit:
+            self._chunks.append(data)
+
+    def on_message_complete(self) -> None:
+        """The response is complete."""
+        if self.has_head and not self.complete:
+            self.complete = self.error is None
+            self.reusable = self._parser.should_keep_alive()
