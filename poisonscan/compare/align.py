@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from poisonscan.compare.geometry import WHOLE, Window, axis, resample
+from poisonscan.compare.order import nth
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
@@ -169,8 +170,8 @@ def robust_fit(design: Array, target: Array, start: Array | None = None) -> tupl
         weighted = across * weights
         solution = np.linalg.solve(weighted @ design + ridge, weighted @ target).astype(np.float64)
         residual = target - design @ solution
-        middle = np.partition(np.abs(residual), len(residual) // 2)[len(residual) // 2]
-        scale = max(1.4826 * float(middle), _LEAST_SCALE)
+        middle = nth(np.abs(residual), len(residual) // 2)
+        scale = max(1.4826 * middle, _LEAST_SCALE)
         weights = np.maximum(1 - (residual / (TUKEY_C * scale)) ** 2, 0) ** 2
     return solution, weights
 

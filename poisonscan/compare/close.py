@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poisonscan.compare.order import quantile
 from poisonscan.compare.residual import activity_of, means, on_luma_cells
 from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, grain, peaks_of, spread
 
@@ -32,14 +33,11 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
     clearly is called a stamp here; where only the whole is disturbed, the fit has to say whether tone
     explains it.
     """
-    luma, chroma = new.luma - old.luma, new.chroma - old.chroma
-    if _quantile(np.abs(luma), _MOST) > settings.close_difference:
+    luma = new.luma - old.luma
+    if quantile(np.abs(luma), _MOST) > settings.close_difference:
         return None
     heat = _luma_heat(luma, activity_of(old), settings)
-    for plane in chroma:
-        size = np.abs(plane)
-        noise = max(_quantile(size, _QUANTILE) / _NORMAL, _FLOOR)
-        np.maximum(heat, on_luma_cells((size / noise) ** 2 / settings.close_chroma_energy), out=heat)
+    np.maximum(heat, on_luma_cells(_chroma_heat(new.chroma - old.chroma, settings)), out=heat)
     local, overall = float(heat.max()), _overall(luma, old, new, settings)
     if overall >= 1:
         return Scores(local, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
@@ -56,24 +54,27 @@ def _luma_heat(difference: Array, active: Array, settings: CompareSettings) -> A
     """(32, 32): for each cell the highest score of a square it lies in."""
     heat = np.zeros_like(difference)
     limits = settings.close_luma_energy_1, settings.close_luma_energy_2, settings.close_luma_energy_3
-    averages = [means(np.stack([difference, active]), side) for side in (1, 2, 3)]
-    for side, (limit, (mean, busy)) in enumerate(zip(limits, averages, strict=True), start=1):
-        spread((mean / _noise(np.abs(mean), busy, side)) ** 2 / limit, side, heat)
+    both = np.stack([difference, active])
+    for side, limit in enumerate(limits, start=1):
+        mean, busy = means(both, side)
+        spread(mean * mean / (_variance(np.abs(mean), busy, side) * limit), side, heat)
     return heat
 
 
-def _noise(size: Array, busy: Array, side: int) -> Array:
-    """Noise of every square: a level, fitted where the picture is quiet, and a share of its activity."""
-    quiet = busy <= _quantile(busy, 0.5)
-    level = max(_quantile(size[quiet], _QUANTILE) / _NORMAL, _FLOOR / side)
-    slope = (
-        _quantile(size[~quiet] / np.maximum(busy[~quiet], 1), _QUANTILE) / _NORMAL if (~quiet).any() else 0.0
-    )
-    noise: Array = np.hypot(level, slope * busy)
-    return noise
+def _chroma_heat(difference: Array, settings: CompareSettings) -> Array:
+    """(16, 16): the higher of both planes' scores of each cell."""
+    sizes = np.abs(difference)
+    noise = [max(quantile(size, _QUANTILE) / _NORMAL, _FLOOR) for size in sizes]
+    highest: Array = (sizes / np.reshape(noise, (-1, 1, 1))).max(axis=0)
+    return highest * highest / settings.close_chroma_energy
 
 
-def _quantile(values: Array, share: float) -> float:
-    flat = values.ravel()
-    place = int(share * (flat.size - 1))
-    return float(np.partition(flat, place)[place])
+def _variance(size: Array, busy: Array, side: int) -> Array:
+    """Of every square's noise: a level, fitted where the picture is quiet, and a share of its activity."""
+    quiet = busy <= quantile(busy, 0.5)
+    level = max(quantile(size[quiet], _QUANTILE) / _NORMAL, _FLOOR / side)
+    loud = ~quiet
+    share = size[loud] / np.maximum(busy[loud], 1)
+    slope = quantile(share, _QUANTILE) / _NORMAL if share.size else 0.0
+    variance: Array = level**2 + slope**2 * (busy * busy)
+    return variance

@@ -19,6 +19,7 @@ import scipy  # its parts load when they are first used, which a process that co
 
 from poisonscan.compare.align import Alignment, robust_fit, tone_basis
 from poisonscan.compare.geometry import Axis, Window, axis, onto_fine, resample
+from poisonscan.compare.order import quantile
 from poisonscan.records import LUMA_SIDE
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ class Plane:
         least = self.model.level[0] / np.sqrt(side)
         level, slope = least, self.model.slope[0]
         if (~busy).sum() > _LEAST_CELLS:
-            level = _quantile(size[~busy]) / _NORMAL
+            level = quantile(size[~busy], _QUANTILE) / _NORMAL
         if busy.sum() > _LEAST_CELLS:
-            slope = _quantile(size[busy] / active[busy]) / _NORMAL
+            slope = quantile(size[busy] / active[busy], _QUANTILE) / _NORMAL
         return float(np.clip(level, least, self.model.level[1])), float(np.clip(slope, *self.model.slope))
 
 
@@ -235,15 +236,11 @@ def means(values: Array, side: int) -> Array:
     Returns:
         (..., rows - side + 1, columns - side + 1).
     """
-    *others, height, width = values.shape
-    sums = np.zeros((*others, height + 1, width + 1))
-    values.cumsum(axis=-2).cumsum(axis=-1, out=sums[..., 1:, 1:])
-    squares = (
-        sums[..., side:, side:]
-        - sums[..., :-side, side:]
-        - sums[..., side:, :-side]
-        + sums[..., :-side, :-side]
-    )
+    *_, height, width = values.shape
+    rows, columns = height - side + 1, width - side + 1
+    # A few additions of whole slices; running sums (`cumsum`) take twice as long on grids as small as ours.
+    bands = sum((values[..., first : first + rows, :] for first in range(1, side)), values[..., :rows, :])
+    squares = sum((bands[..., first : first + columns] for first in range(1, side)), bands[..., :columns])
     average: Array = squares / side**2
     return average
 
@@ -256,12 +253,6 @@ def _with_border(grid: Array) -> Array:
     framed[0, 1:-1], framed[-1, 1:-1] = grid[0], grid[-1]
     framed[:, 0], framed[:, -1] = framed[:, 1], framed[:, -2]
     return framed
-
-
-def _quantile(values: Array) -> float:
-    """The value below which a share of _QUANTILE lies (`np.quantile` interpolates, at ten times the cost)."""
-    place = int(_QUANTILE * (values.size - 1))
-    return float(np.partition(values, place)[place])
 
 
 def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 
 from poisonscan.compare.geometry import Window
+from poisonscan.compare.order import median
 from poisonscan.compare.residual import chroma_planes, luma_plane, textures
 
 if TYPE_CHECKING:
@@ -123,12 +124,15 @@ def _chroma_thresholds(settings: CompareSettings) -> tuple[float, ...]:
 
 
 def spread(scored: Array, size: int, heat: Array) -> None:
-    """Raise every cell of `heat` to the best score of the squares of `size` cells that cover it."""
+    """Raise each cell of `heat` to the best score (0 or more) of the squares of `size` cells over it."""
     height, width = scored.shape
+    columns = np.zeros((height + size - 1, width))
     for down in range(size):
-        for right in range(size):
-            cells = heat[down : down + height, right : right + width]
-            np.maximum(cells, scored, out=cells)
+        cells = columns[down : down + height]
+        np.maximum(cells, scored, out=cells)
+    for right in range(size):
+        cells = heat[: height + size - 1, right : right + width]
+        np.maximum(cells, columns, out=cells)
 
 
 def _luma_thresholds(settings: CompareSettings) -> tuple[float, ...]:
@@ -164,7 +168,7 @@ def grain(old: Array, new: Array) -> float:
     before, after = old.ravel() ** 2, new.ravel() ** 2
     order = before.argsort()
     flat, busy = order[: len(order) // 4], order[len(order) // 2 :]
-    flat_before, flat_after = np.median(before[flat]), np.median(after[flat])
-    rise = (np.median(after[busy]) - flat_after) / max(float(np.median(before[busy]) - flat_before), 1e-3)
+    flat_before, flat_after = median(before[flat]), median(after[flat])
+    rise = (median(after[busy]) - flat_after) / max(median(before[busy]) - flat_before, 1e-3)
     added = flat_after - np.clip(rise, 0, _GRAIN_GAIN) * flat_before
     return float(added / (_GRAIN_FLOOR + _GRAIN_SHARE * flat_before))

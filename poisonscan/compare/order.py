@@ -1,0 +1,31 @@
+"""Order statistics of arrays as small as our grids.
+
+Sorted, not partitioned: numpy sorts 1,000 numbers in vector registers, ten times as fast as it partitions
+numbers that are as skewed as residuals; `np.quantile` and `np.median` check and interpolate for longer still.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from poisonscan.compare.geometry import Array
+
+
+def nth(values: Array, place: int) -> float:
+    """The value that would be at this place if all were sorted; `values` has any shape."""
+    return float(np.sort(values, axis=None)[place])
+
+
+def quantile(values: Array, share: float) -> float:
+    """The largest value of those below which a share of at most `share` lies, without interpolation."""
+    return nth(values, int(share * (values.size - 1)))
+
+
+def median(values: Array) -> float:
+    """As `np.median`; of at least one value."""
+    ordered = np.sort(values, axis=None)
+    middle = values.size // 2
+    return float(ordered[middle - 1 + values.size % 2] + ordered[middle]) / 2
