@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 PART_ROWS = 10_000
 

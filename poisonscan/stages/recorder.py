@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poisonscan.engine.shards import Context
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 FLUSH_S = 0.05
 """Rows finished within this time before a kill may be lost; they count as in flight."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 _BYTES_PER_GROUP = 64 << 20
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
-
 import pyarrow as pa
 
-from poisonscan.records import Algorithm, Fingerprint, Published, Verdict
-
-if TYPE_CHECKING:
-    from poisonscan.records import Comparison, FetchResult, ImageRef
+from poisonscan.records import Algorithm, Verdict
 
 FINGERPRINTED = "fingerprinted"
 """State of a snapshot row whose picture was seen."""
@@ -352,42 +346,3 @@ ACTIONS = pa.schema(
     ]
 )
 """history/actions.parquet: one line a row that flapped: what to do with it."""
-
-Row = dict[str, Any]
-
-
-def ref_row(ref: ImageRef, domain: str | None) -> Row:
-    """The REF columns of one row."""
-    return {"row": ref.row, "key": ref.key, "url": ref.url, "domain": domain, "caption": ref.caption}
-
-
-def published_row(published: Published) -> Row:
-    """The PUBLISHED columns of one row."""
-    return {f"published_{name}": value for name, value in dataclasses.asdict(published).items()}
-
-
-def fetch_row(result: FetchResult) -> Row:
-    """The FETCH columns of one row."""
-    return {item.name: getattr(result, item.name) for item in FETCH}
-
-
-def fingerprint_row(fingerprint: Fingerprint) -> Row:
-    """The FINGERPRINT columns of one row."""
-    return {item.name: getattr(fingerprint, item.name) for item in FINGERPRINT}
-
-
-def judgement_row(comparison: Comparison) -> Row:
-    """The JUDGEMENT columns of one row."""
-    return {item.name: getattr(comparison, item.name) for item in JUDGEMENT}
-
-
-def fingerprint_of(row: Row) -> Fingerprint | None:
-    """The fingerprint in a snapshot row read back; None if the row has none."""
-    if row["state"] != FINGERPRINTED:
-        return None
-    return Fingerprint(**{item.name: row[item.name] for item in FINGERPRINT})
-
-
-def published_of(row: Row) -> Published:
-    """The published hashes in a row read back."""
-    return Published(**{algorithm.value: row.get(f"published_{algorithm}") for algorithm in Algorithm})

@@ -12,6 +12,7 @@ from poisonscan.fingerprint.decode import fingerprint
 from poisonscan.records import Fingerprint, Published, Verdict
 from poisonscan.stages.diff.pairing import Matching, decide, pair
 from poisonscan.store import schema
+from poisonscan.store.rows import fingerprint_row
 from tests.stages_diff.pictures import jpeg, original
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Row = dict[str, Any]
 def seen(picture: int, quality: int = 95) -> Row:
     found = fingerprint(jpeg(original(picture), quality), Published(), 1 << 30)
     assert isinstance(found, Fingerprint)
-    return {"state": schema.FINGERPRINTED, **schema.fingerprint_row(found)}
+    return {"state": schema.FINGERPRINTED, **fingerprint_row(found)}
 
 
 def laid(tmp_path: Path, old: Sequence[Row], new: Sequence[Row]) -> tuple[Matching, list[tuple[Row, str]]]:

@@ -24,6 +24,7 @@ from poisonscan.reporting.tables import ROWS_PER_FOOTPRINT, RunTables
 from poisonscan.stages.check.judging import judge_run
 from poisonscan.store import schema
 from poisonscan.store.parts import part_name, write_table
+from poisonscan.store.rows import fingerprint_row, judgement_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,11 +60,11 @@ def _lines(row: int, domain: str, old: Fingerprint, body: bytes) -> tuple[Row, R
     """What a check leaves of one row in `observed` and in `quarantine`."""
     new = _seen(body)
     reference = {"row": row, "key": f"k{row}", "url": f"http://{domain}/{row}.jpg", "domain": domain}
-    judged = schema.judgement_row(compare_pictures(old, new, Config().compare))
-    observed = reference | judged | schema.fingerprint_row(new) | {"old_sha256": old.sha256}
+    judged = judgement_row(compare_pictures(old, new, Config().compare))
+    observed = reference | judged | fingerprint_row(new) | {"old_sha256": old.sha256}
     kept = {name: observed[name] for name in ("row", "key", "url", "verdict")} | {"bytes": body}
     for side, picture in (("old", old), ("new", new)):
-        kept |= {f"{side}_{name}": value for name, value in schema.fingerprint_row(picture).items()}
+        kept |= {f"{side}_{name}": value for name, value in fingerprint_row(picture).items()}
     return observed, kept
 
 

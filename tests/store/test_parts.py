@@ -19,7 +19,7 @@ from poisonscan.store.parts import Journal, part_name, read_part, rows_in, whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("url", pa.string())])
 FOLDER_PER_EXAMPLE = settings(

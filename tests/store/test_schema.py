@@ -16,6 +16,15 @@ from poisonscan.records import (
     Verdict,
 )
 from poisonscan.store import schema
+from poisonscan.store.rows import (
+    fetch_row,
+    fingerprint_of,
+    fingerprint_row,
+    judgement_row,
+    published_of,
+    published_row,
+    ref_row,
+)
 
 SEEN = Fingerprint(
     "aa", "jpeg:bb", "0" * 16, 4, 3, "JPEG", bytes(1024), bytes(512), bytes(256), "Pillow", md5="cc"
@@ -34,11 +43,11 @@ FETCHED = FetchResult(
 
 
 def test_a_snapshot_row_survives_the_way_to_disk() -> None:
-    row = schema.ref_row(REF, "a.test") | schema.published_row(PUBLISHED) | schema.fetch_row(FETCHED)
-    row |= schema.fingerprint_row(SEEN) | {"state": schema.FINGERPRINTED, "reason": None}
+    row = ref_row(REF, "a.test") | published_row(PUBLISHED) | fetch_row(FETCHED)
+    row |= fingerprint_row(SEEN) | {"state": schema.FINGERPRINTED, "reason": None}
     (back,) = pa.Table.from_pylist([row], schema=schema.SNAPSHOT_ROWS).to_pylist()
-    assert schema.fingerprint_of(back) == SEEN
-    assert schema.published_of(back) == PUBLISHED
+    assert fingerprint_of(back) == SEEN
+    assert published_of(back) == PUBLISHED
     assert back["fetched_at"] == FETCHED.fetched_at
     assert (back["row"], back["key"], back["domain"]) == (7, "seven", "a.test")
 
@@ -46,15 +55,15 @@ def test_a_snapshot_row_survives_the_way_to_disk() -> None:
 def test_a_row_without_a_picture_has_no_fingerprint() -> None:
     empty = dict.fromkeys(schema.SNAPSHOT_ROWS.names)
     for state in (schema.HASHED, Verdict.GONE.value):
-        assert schema.fingerprint_of(empty | {"state": state}) is None
-    assert schema.published_of({}) == Published()
+        assert fingerprint_of(empty | {"state": state}) is None
+    assert published_of({}) == Published()
 
 
 def test_a_judgement_survives_the_way_to_disk() -> None:
     judged = Comparison(
         Verdict.CROPPED, "a window", 0.1, (Box(0, 0, 0.5, 1),), 9, Box(0, 0.25, 1, 1), mirrored=True
     )
-    row = schema.judgement_row(judged)
+    row = judgement_row(judged)
     (back,) = pa.Table.from_pylist([row], schema=pa.schema(schema.JUDGEMENT)).to_pylist()
     assert back["boxes"] == [[0, 0, 0.5, 1]]
     assert back["window"] == [0, 0.25, 1, 1]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from poisonscan.sources.images import ImageFolder
     from poisonscan.sources.model import Picture, PictureSlice
     from poisonscan.stages.worker import Worker
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 TRIALS = "trials"
 TRIALS_SCHEMA = pa.schema(

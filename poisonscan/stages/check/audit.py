@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poisonscan.config import Config
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 AUDIT = "audit.parquet"
 _MOST_NAMED = 50

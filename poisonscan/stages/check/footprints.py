@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poisonscan.compare.footprint import Mark
     from poisonscan.compare.recurring import Footprint
     from poisonscan.config import Config
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 # Where there are too many, every domain has its turn, and a domain's rows are drawn from all over it
 # (Knuth's multiplicative hash), so that no domain can push the others out.

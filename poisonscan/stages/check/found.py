@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poisonscan.records import Finding
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from poisonscan.config import JudgeSettings
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 VERDICTS = "verdicts"
 DOMAINS = "domains.parquet"

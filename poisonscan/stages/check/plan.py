@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from poisonscan.domains.sampling import Aim
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 _BATCH = 4096
 _MOST_SHOWN = 20

@@ -19,6 +19,7 @@ from poisonscan.stages.worker import worker
 from poisonscan.store import schema
 from poisonscan.store.folder import part_path
 from poisonscan.store.parts import read_part
+from poisonscan.store.rows import fetch_row, fingerprint_of, fingerprint_row, judgement_row, published_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from poisonscan.engine.shards import Context
     from poisonscan.records import FetchResult, Fingerprint
     from poisonscan.stages.worker import Worker
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 OBSERVED, QUARANTINE = "observed", "quarantine"
+_REFERENCE = tuple(field.name for field in schema.REF)
 _BASELINE_COLUMNS = [field.name for field in (*schema.REF, *schema.PUBLISHED, *schema.FINGERPRINT)] + [
     "state",
     "reason",
@@ -94,7 +96,7 @@ def _baselines(part: Part) -> Iterator[Then]:
         )
     for row in read_part(part.path, _BASELINE_COLUMNS).to_pylist():
         if part.rows is None or row["row"] in part.rows:
-            yield Then(row, Baseline(schema.fingerprint_of(row), schema.published_of(row)))
+            yield Then(row, Baseline(fingerprint_of(row), published_of(row)))
 
 
 async def _observe(
@@ -129,9 +131,9 @@ async def _observe(
 
 
 def _row(then: Then, comparison: Comparison, result: FetchResult) -> Row:
-    reference = {field.name: then.row[field.name] for field in schema.REF}
+    reference = {name: then.row[name] for name in _REFERENCE}
     old = {"old_sha256": then.row["sha256"] or then.row["published_sha256"]}
-    return reference | schema.judgement_row(comparison) | old | schema.fetch_row(result)
+    return reference | judgement_row(comparison) | old | fetch_row(result)
 
 
 def _lost_row(then: Then, verdict: Verdict, result: FetchResult, reason: str = "") -> Row:
@@ -150,10 +152,10 @@ def _seen(
     if comparison.verdict is Verdict.NO_BASELINE and then.row["reason"]:
         before = f"nothing to compare with: the snapshot has it as {then.row['state']} ({then.row['reason']})"
         comparison = Comparison(Verdict.NO_BASELINE, before, 0.0)
-    row = _row(then, comparison, result) | schema.fingerprint_row(new)
+    row = _row(then, comparison, result) | fingerprint_row(new)
     if comparison.verdict.group is not Group.SUSPICIOUS:
         return row, None
     quarantined: Row = {name: row[name] for name in ("row", "key", "url", "verdict")}
     quarantined |= {f"old_{field.name}": then.row[field.name] for field in schema.FINGERPRINT}
-    quarantined |= {f"new_{name}": value for name, value in schema.fingerprint_row(new).items()}
+    quarantined |= {f"new_{name}": value for name, value in fingerprint_row(new).items()}
     return row, quarantined | {"bytes": result.body}

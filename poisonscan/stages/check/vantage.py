@@ -22,6 +22,7 @@ from poisonscan.stages.worker import worker
 from poisonscan.store import schema
 from poisonscan.store.folder import part_path
 from poisonscan.store.parts import read_part
+from poisonscan.store.rows import fingerprint_of, fingerprint_row, published_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from poisonscan.engine.shards import Context
     from poisonscan.records import FetchResult, Fingerprint
     from poisonscan.stages.worker import Worker
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 VANTAGES = "vantages"
 CONFIRMATIONS = 2
@@ -181,7 +182,7 @@ class _Asker:
         if result.body is None:
             lost = result.outcome.lost or Verdict.UNREACHABLE
             return Answer(result, now=Comparison(lost, result.reason, 0.0))
-        baselines = [Baseline(schema.fingerprint_of(row), schema.published_of(row))]
+        baselines = [Baseline(fingerprint_of(row), published_of(row))]
         baselines += [Baseline(other, Published())] if other else []
         config = self._config
         found = await examine_safely(
@@ -200,7 +201,7 @@ def _line(row: Row, vantage: str, pair: Pair) -> Row:
         line |= {f"{side}_verdict": answer.now.verdict if answer.now else None}
         facts = ("status", "final_url", "address", "fetched_at")
         line |= {f"{side}_{name}": getattr(answer.result, name) for name in facts}
-        known = schema.fingerprint_row(answer.picture) if answer.picture else {}
+        known = fingerprint_row(answer.picture) if answer.picture else {}
         line |= {f"{side}_{name}": value for name, value in known.items()}
     return line
 

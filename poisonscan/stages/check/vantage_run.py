@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from poisonscan.config import Config, VantageSettings
     from poisonscan.stages.watch import Watch
     from poisonscan.store.folder import Folder
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 _CHOSEN = ".vantages.parquet"
 _STRETCH = 1000  # rows a shard

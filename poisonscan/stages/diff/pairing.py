@@ -16,6 +16,7 @@ from poisonscan.files import beside
 from poisonscan.records import Algorithm, Comparison, Fingerprint, Published, Verdict
 from poisonscan.store import schema
 from poisonscan.store.query import rows_of, tables
+from poisonscan.store.rows import fingerprint_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from poisonscan.config import CompareSettings
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 URL, KEY = "url", "key"
 
@@ -111,7 +112,7 @@ def decide(row: Row, by: str, settings: CompareSettings) -> Comparison:
         )
     if row["state"] == schema.HASHED:
         return Comparison(Verdict.NO_BASELINE, "NEW knows published hashes of it but no picture", 0.0)
-    new = schema.fingerprint_of(row)
+    new = fingerprint_of(row)
     if new is None:
         return Comparison(Verdict(row["state"]), row["reason"] or "no reason is recorded", 0.0)
     if row["old_state"] is None:

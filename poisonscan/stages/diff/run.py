@@ -25,13 +25,14 @@ from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store import schema
 from poisonscan.store.folder import RUN_DOCUMENT, Folder, open_folder
 from poisonscan.store.parts import read_part
+from poisonscan.store.rows import judgement_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from poisonscan.engine.shards import Context
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 PAIRS = "pairs.parquet"
 _SINCE = "OLD"
@@ -159,7 +160,7 @@ def _observed(row: Row, by: str, config: Config) -> Row:
     """The line of a pair in the form in which `check` leaves what it saw."""
     seen = {field.name: row[field.name] for field in (*schema.REF, *schema.FETCH, *schema.FINGERPRINT)}
     old = row["old_sha256"] or row["old_published_sha256"]
-    return seen | schema.judgement_row(decide(row, by, config.compare)) | {"old_sha256": old}
+    return seen | judgement_row(decide(row, by, config.compare)) | {"old_sha256": old}
 
 
 def _publish(folder: Folder, out: Path) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import DomainSettings
     from poisonscan.stages.watch import Watch
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 _TEXTS = pa.list_(pa.string())
 DNS_ANSWERS = pa.schema(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 _BATCH = 4096
 

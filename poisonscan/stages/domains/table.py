@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import JudgeSettings
     from poisonscan.domains.exposure import Prices
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 _BATCH = 4096
 _ADDRESSES = 64

@@ -18,6 +18,7 @@ from poisonscan.stages.embed.squares import open_pixels
 from poisonscan.stages.recorder import Recorder
 from poisonscan.store import schema
 from poisonscan.store.folder import part_path
+from poisonscan.store.rows import ref_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from poisonscan.sources import Picture, PictureSlice, PictureSource
     from poisonscan.stages.embed.decoders import Decoders
     from poisonscan.stages.embed.descriptions import Descriptions
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 VECTORS = "vectors"
 _LANES = 24
@@ -141,7 +142,7 @@ def embed_shard(part: PictureSlice, context: Context, job: Job) -> None:
 
 def _row(picture: Picture, describing: Descriptions) -> Row:
     said = describing.of(picture.ref.key, picture.ref.caption)
-    row = schema.ref_row(picture.ref, domain_of(picture.ref.url))
+    row = ref_row(picture.ref, domain_of(picture.ref.url))
     return row | {"caption": said.caption, "label": said.label}
 
 

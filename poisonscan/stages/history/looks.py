@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import CompareSettings
     from poisonscan.stages.history.moments import Moment
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 _AS_BEFORE = frozenset({Verdict.IDENTICAL.value, Verdict.SAME_PIXELS.value})
 _PICTURE = [field.name for field in schema.FINGERPRINT]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from poisonscan.config import CompareSettings
     from poisonscan.stages.history.looks import Look
     from poisonscan.stages.history.moments import Moment
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 HISTORY_DOCUMENT = "history.json"
 HISTORY, GROUPS, ACTIONS = "history.parquet", "groups.parquet", "actions.parquet"

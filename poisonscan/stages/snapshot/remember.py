@@ -18,6 +18,7 @@ from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
 from poisonscan.store.folder import part_path
+from poisonscan.store.rows import fetch_row, fingerprint_row, published_row, ref_row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from poisonscan.records import FetchResult, Fingerprint, Published
     from poisonscan.sources.model import Picture, PictureSlice, PictureSource
     from poisonscan.stages.worker import Worker
-    from poisonscan.store.schema import Row
+    from poisonscan.store.rows import Row
 
 ROWS, BYTES = "rows", "bytes"
 _PICTURES_IN_FLIGHT = 16
@@ -132,7 +133,7 @@ async def _fetched_rows(
     tools: Worker, entries: Sequence[Entry], result: FetchResult, config: Config
 ) -> list[Row]:
     """One row for each entry that has the URL."""
-    evidence = schema.fetch_row(result)
+    evidence = fetch_row(result)
     if result.body is None:
         lost = result.outcome.lost or Verdict.UNREACHABLE
         return [_lost_row(entry, lost, result.reason) | evidence for entry in entries]
@@ -161,9 +162,9 @@ async def _examine(
 
 def _base_row(entry: Entry, state: str, reason: str) -> Row:
     ref = entry.ref
-    row = schema.ref_row(ref, domain_of(ref.url))
+    row = ref_row(ref, domain_of(ref.url))
     words = "; ".join(part for part in (reason, entry.issue) if part)
-    return row | schema.published_row(ref.published) | {"state": state, "reason": words or None}
+    return row | published_row(ref.published) | {"state": state, "reason": words or None}
 
 
 def _lost_row(entry: Entry, verdict: Verdict, reason: str) -> Row:
@@ -178,7 +179,7 @@ def _published_row(entry: Entry) -> Row:
 
 def _seen_row(entry: Entry, seen: Fingerprint) -> Row:
     row = _base_row(entry, schema.FINGERPRINTED, _contradiction(entry.ref.published, seen))
-    return row | schema.fingerprint_row(seen)
+    return row | fingerprint_row(seen)
 
 
 def _contradiction(published: Published, seen: Fingerprint) -> str:
