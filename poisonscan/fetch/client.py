@@ -159,6 +159,8 @@ def _way_out(settings: FetchSettings) -> Endpoint | None:
     if settings.proxy is not None:
         if settings.connect_to is not None:
             raise SettingsError("settings proxy and connect_to both say where to connect; give one of them")
+        if "@" in settings.proxy:  # not repeated: terminals and logs keep what they are shown
+            raise SettingsError("setting proxy holds a user name or password; only proxies without are asked")
         if not settings.proxy.startswith("http://"):
             raise SettingsError(f"setting proxy is {settings.proxy!r}, but must be http://HOST:PORT")
         return endpoint("proxy", settings.proxy.removeprefix("http://").rstrip("/"))

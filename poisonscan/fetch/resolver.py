@@ -10,7 +10,6 @@ from typing import ClassVar, NamedTuple
 
 import aiodns
 import pycares
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from poisonscan.errors import SettingsError
 from poisonscan.fetch import guard
@@ -116,8 +115,8 @@ class _Answer:
     reason: str = ""
 
 
-class Resolver(AbstractResolver):
-    """Names to addresses over aiodns, also as aiohttp's resolver; to be made inside a running loop.
+class Resolver:
+    """Names to addresses over aiodns, to be made inside a running loop.
 
     Names are taken as they are, without search lists. Answers, good and bad, are kept; lookups of one
     name at the same time are one lookup.
@@ -134,13 +133,6 @@ class Resolver(AbstractResolver):
         self._answers: dict[str, _Answer] = {}
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
         self._dns = None if door.only else _channel(nameserver)
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """`endpoints` in aiohttp's form."""
-        entries = [_entry(host, way) for way in await self.endpoints(host, port)]
-        return [entry for entry in entries if family in {socket.AF_UNSPEC, entry["family"]}]
 
     async def endpoints(self, host: str, port: int) -> list[Endpoint]:
         """Where to connect to for a host, in the name server's order.
@@ -231,14 +223,3 @@ def _channel(nameserver: Endpoint | None) -> aiodns.DNSResolver:
     server = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     # "b": DNS alone; whoever names a server wants its answers and not this machine's /etc/hosts.
     return aiodns.DNSResolver([server], timeout=TRY_S, tries=TRIES, flags=_FLAGS, lookups="b")
-
-
-def _entry(host: str, way: Endpoint) -> ResolveResult:
-    return ResolveResult(
-        hostname=host,
-        host=way.address,
-        port=way.port,
-        family=socket.AF_INET6 if ":" in way.address else socket.AF_INET,
-        proto=socket.IPPROTO_TCP,
-        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-    )

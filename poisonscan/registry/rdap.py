@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from poisonscan.domains.evidence import Registration, RegistryState
 from poisonscan.errors import SettingsError
@@ -145,6 +146,35 @@ async def _read_body(response: aiohttp.ClientResponse, domain: str) -> Registrat
         return failed(RDAP, f"no JSON: {error}"[:200])
 
 
+class _Names(AbstractResolver):
+    """Our resolver in aiohttp's form."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - a session as ours asks for any
+    ) -> list[ResolveResult]:
+        return [_entry(host, address, port) for address, port in await self._resolver.endpoints(host, port)]
+
+    async def close(self) -> None:
+        """Nothing to do: whoever made the resolver closes it."""
+
+
+def _entry(host: str, address: str, port: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )
+
+
 def _open_session(door: Door, resolver: Resolver, user_agent: str) -> aiohttp.ClientSession:
     """A session that connects only where the guard allows, also after redirects."""
 
@@ -156,7 +186,9 @@ def _open_session(door: Door, resolver: Resolver, user_agent: str) -> aiohttp.Cl
         return socket.socket(family, kind, protocol)
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, socket_factory=guarded_socket),
+        connector=aiohttp.TCPConnector(
+            resolver=_Names(resolver), use_dns_cache=False, socket_factory=guarded_socket
+        ),
         headers={"User-Agent": user_agent, "Accept": "application/rdap+json, application/json"},
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,

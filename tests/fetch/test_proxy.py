@@ -113,10 +113,15 @@ async def test_a_proxy_that_is_not_there(web: Web) -> None:
         {"proxy": "https://127.0.0.1:3128"},
         {"proxy": "socks5://127.0.0.1:1080"},
         {"proxy": "http://127.0.0.1"},
-        {"proxy": "http://user:word@127.0.0.1:3128"},
         {"proxy": "http://127.0.0.1:3128", "connect_to": "127.0.0.1:1"},
     ],
 )
 def test_bad_settings(bad: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="proxy"):
         Fetcher(FetchSettings(**bad))  # type: ignore[arg-type]  # settings are given by name
+
+
+def test_a_login_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="user name or password") as caught:
+        Fetcher(FetchSettings(proxy="http://someone:secret@127.0.0.1:3128"))
+    assert "secret" not in str(caught.value)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,7 +42,7 @@ async def resolver(dns: Dns) -> AsyncIterator[Resolver]:
 
 
 async def addresses(resolver: Resolver, host: str) -> list[str]:
-    return [entry["host"] for entry in await resolver.resolve(host, 80)]
+    return [way.address for way in await resolver.endpoints(host, 80)]
 
 
 async def test_a_name_is_asked_once(dns: Dns, resolver: Resolver) -> None:
@@ -72,7 +71,7 @@ async def test_failures_are_told_apart_and_remembered(
     dns.zone["a.example"] = known
     for _ in range(2):
         with pytest.raises(error, match=r"a\.example"):
-            await resolver.resolve("a.example", 80)
+            await resolver.endpoints("a.example", 80)
         asked = dns.asked["a.example"]
         dns.zone["a.example"] = [PUBLIC]  # too late for the second time
     assert dns.asked["a.example"] == asked
@@ -97,20 +96,20 @@ async def test_a_name_that_is_rebound(dns: Dns, resolver: Resolver, monkeypatch:
     assert await addresses(resolver, "b.example") == [PUBLIC]
     dns.zone["b.example"] = [LOOPBACK]
     with pytest.raises(PrivateAddressError, match="loopback"):
-        await resolver.resolve("b.example", 80)
+        await resolver.endpoints("b.example", 80)
 
 
 async def test_the_memory_is_bounded(dns: Dns, resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CACHE_NAMES", 2)
     for name in ("a.example", "b.example", "c.example", "a.example", "c.example"):
         dns.zone[name] = [PUBLIC]
-        await resolver.resolve(name, 80)
+        await resolver.endpoints(name, 80)
     assert len(resolver._answers) == 2
 
 
 async def test_no_search_list(dns: Dns, resolver: Resolver) -> None:
     with pytest.raises(NameNotFoundError):
-        await resolver.resolve("single", 80)
+        await resolver.endpoints("single", 80)
     assert dns.asked == {"single": 1}
 
 
@@ -119,7 +118,7 @@ async def test_the_systems_hosts_file_is_read() -> None:
     assert LOOPBACK in await addresses(resolver, "localhost")
     guarded = Resolver(Door())
     with pytest.raises(PrivateAddressError):
-        await guarded.resolve("localhost", 80)
+        await guarded.endpoints("localhost", 80)
     await resolver.close()
     await guarded.close()
 
@@ -140,14 +139,8 @@ async def test_a_name_server_that_restarts(dns: Dns, monkeypatch: pytest.MonkeyP
     again.close()
     monkeypatch.setattr(module, "RECONTACT_S", (0.001,))
     with pytest.raises(NameServerError, match=r"b\.example.*contact"):
-        await resolver.resolve("b.example", 80)
+        await resolver.endpoints("b.example", 80)
     await resolver.close()
-
-
-async def test_families(dns: Dns, resolver: Resolver) -> None:
-    dns.zone["a.example"] = [PUBLIC]
-    assert await resolver.resolve("a.example", 80, socket.AF_INET6) == []
-    assert (await resolver.resolve("a.example", 80, socket.AF_INET))[0]["port"] == 80
 
 
 @pytest.mark.parametrize(
