@@ -33,7 +33,7 @@ class Answer:
     """
 
     __slots__ = (
-        "_chunks",
+        "_body",
         "_fed",
         "_head_bytes",
         "_limit",
@@ -54,7 +54,7 @@ class Answer:
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
-        self._chunks: list[bytes] = []
+        self._body = bytearray()  # no list: a body may come in chunks of a byte
         self._fed = 0  # bytes until the head was complete
         self._head_bytes = 0  # of names and values, trailers too
         self._surplus = False
@@ -74,7 +74,7 @@ class Answer:
     @property
     def body(self) -> bytes:
         """What came of the body, still with its content coding."""
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        return bytes(self._body)
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the connection."""
@@ -141,7 +141,7 @@ class Answer:
             return
         self.n_bytes += len(data)
         if self.n_bytes <= self._limit:
-            self._chunks.append(data)
+            self._body += data
 
     def on_message_complete(self) -> None:
         """The response is complete."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from poisonscan.store.rows import Row
 
 _BYTES_PER_GROUP = 64 << 20
+_SORTED_ROWS_PER_GROUP = 2_500
+"""A quarter of a shard: what is sorted is copied, and this bounds the copy."""
 
 
 def part_name(index: int) -> str:
@@ -130,8 +132,8 @@ class Journal:
         if sort_by is None:
             _stream_to_parquet(self, part)
         else:
-            table = pa.Table.from_batches(self.batches(), schema=self.schema)
-            write_table(table.sort_by(sort_by), part)
+            _sort_to_parquet(self, part, sort_by)
+        pa.default_memory_pool().release_unused()  # or a worker keeps the room of its largest part for good
 
     def remove(self) -> None:
         """Delete the journal's file."""
@@ -158,6 +160,14 @@ def whole_batches(path: Path) -> Iterator[pa.RecordBatch]:
             yield from reader
         except (pa.ArrowInvalid, OSError):
             return  # the tail that was being written when the process died
+
+
+def _sort_to_parquet(journal: Journal, part: Path, by: str) -> None:
+    table = pa.Table.from_batches(journal.batches(), schema=journal.schema)
+    order = pc.sort_indices(table.column(by))
+    with beside(part) as temporary, pq.ParquetWriter(temporary, journal.schema, compression="zstd") as writer:
+        for first in range(0, max(len(order), 1), _SORTED_ROWS_PER_GROUP):
+            writer.write_table(table.take(order.slice(first, _SORTED_ROWS_PER_GROUP)))
 
 
 def _stream_to_parquet(journal: Journal, part: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -142,6 +143,19 @@ def test_a_body_is_kept_up_to_the_limit(size: int) -> None:
     answer.feed(bytes(5_000))
     assert answer.n_bytes == size + 5_000
     assert len(answer.body) <= LIMIT
+
+
+def test_tiny_chunks_take_no_more_room_than_large_ones() -> None:
+    data = lines("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"2\r\nab\r\n" * 50_000)
+    answer = Answer(limit=200_000)
+    tracemalloc.start()
+    try:
+        answer.feed(data)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.n_bytes == 100_000
+    assert held < 2 * answer.n_bytes
 
 
 @pytest.mark.parametrize(

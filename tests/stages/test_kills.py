@@ -315,7 +315,7 @@ def test_killed_between_the_two_parts_of_a_shard(tmp_path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("poisonscan.store.parts.write_table", killed)
+        patch.setattr("poisonscan.store.parts._sort_to_parquet", killed)
         with pytest.raises(KeyboardInterrupt):
             first.finish(complete=True)
     assert part_path(tmp_path, recheck.QUARANTINE, 0).exists()
