@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from scipy.ndimage import binary_erosion
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -38,6 +39,8 @@ _LEAST_CELLS = 16
 """A box of 16 px."""
 _FILL = 0.95
 """Share of its bounding box that a rectangle covers."""
+_RIM_FILL = 0.85
+"""The same with the outermost cells of a carrier's box, where JPEG rings beside busy surroundings."""
 _AROUND = 0.5
 """Share of the surroundings of the box's colour, from which a picture has a plain ground and no box."""
 _MOST_SIDE = 0.95
@@ -241,11 +244,14 @@ def _carriers(pixels: Pixels, edges: NDArray[np.int64], colour: Floats) -> NDArr
     wide = np.zeros_like(inside)
     wide[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = True
     around = wide & ~inside
+    inner = binary_erosion(inside)
+    inner = inner if inner.sum() >= _LEAST_CELLS else inside
     found = []
     for rows, pictures in batches(pixels):
         mean = _last(block_sums(_planes(pictures), CELL) / np.float32(CELL**2))
         same = np.abs(mean - colour).max(axis=3) < _ALIKE
-        carried = (same[:, inside].mean(axis=1) >= _FILL) & (same[:, around].mean(axis=1) < _AROUND)
+        filled = (same[:, inner].mean(axis=1) >= _FILL) & (same[:, inside].mean(axis=1) >= _RIM_FILL)
+        carried = filled & (same[:, around].mean(axis=1) < _AROUND)
         found.append(rows[carried])
     return np.concatenate(found)
 

@@ -38,6 +38,8 @@ _CONTRAST = 90.0
 _LEAST_CHANGES = 9
 """Neighbouring cells of a window, of 24 pairs, that have different tones: a straight edge makes 4, a corner
 or a bar up to 8, a random code 12 on average and fewer than 9 with a chance of 8%."""
+_CARRIED_CHANGES = 0.25
+"""The same as a share of all pairs, for a picture at whose place others were found to have a lattice."""
 _SURE = 1e-4
 """Chance of a place's count, given the counts elsewhere, below which the place is part of a lattice."""
 _SHARE = 0.4
@@ -101,25 +103,33 @@ def windows(sums: Sums, layout: Layout) -> NDArray[np.bool_]:
     view = np.lib.stride_tricks.sliding_window_view
     candidate = np.asarray(view(spread < _FLAT, shape, (1, 2)).all(axis=(3, 4)))
     picture, y, x = np.nonzero(candidate)
-    levels = view(level, shape, (1, 2))[picture, y, x]
+    candidate[picture, y, x] = _changes(view(level, shape, (1, 2))[picture, y, x]) >= _LEAST_CHANGES
+    return candidate
+
+
+def _changes(levels: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many neighbouring cells differ in tone, where all cells are in two tones; else 0.
+
+    Args:
+        levels: shape (n, rows, columns).
+    """
     low, high = levels.min(axis=(1, 2), keepdims=True), levels.max(axis=(1, 2), keepdims=True)
     light = levels > high - _SPREAD
     two = (light | (levels < low + _SPREAD)).all(axis=(1, 2)) & ((high - low)[:, 0, 0] > _CONTRAST)
     changes = np.diff(light, axis=1).sum(axis=(1, 2)) + np.diff(light, axis=2).sum(axis=(1, 2))
-    candidate[picture, y, x] = two & (changes >= _LEAST_CHANGES)
-    return candidate
+    return np.where(two, changes, 0)
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Running sums of luma and of its square over rows and columns, shape (n, side + 1, side + 1)."""
+    """Running sums of luma and of its square over rows and columns, shape (n, height + 1, width + 1)."""
 
     first: NDArray[np.float64]
     second: NDArray[np.float64]
 
 
 def sums_of(pictures: Bytes) -> Sums:
-    """The sums of some pictures, shape (n, side, side, 3)."""
+    """The sums of some pictures, shape (n, height, width, 3)."""
     luma = (pictures @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.float64)
     return Sums(
         *(np.pad(plane, ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2) for plane in (luma, luma**2))
@@ -128,9 +138,9 @@ def sums_of(pictures: Bytes) -> Sums:
 
 def _cells(sums: Sums, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation inside every cell, without its rim."""
-    side = sums.first.shape[1] - 1
-    y = np.arange(layout.top, side - layout.cell + 1, layout.cell)
-    x = np.arange(layout.left, side - layout.cell + 1, layout.cell)
+    height, width = (length - 1 for length in sums.first.shape[1:])
+    y = np.arange(layout.top, height - layout.cell + 1, layout.cell)
+    x = np.arange(layout.left, width - layout.cell + 1, layout.cell)
     top, left = (start + _RIM for start in (y, x))
     bottom, right = (start + layout.cell - _RIM for start in (y, x))
     area = (layout.cell - 2 * _RIM) ** 2
@@ -169,13 +179,14 @@ def _judged(
     tried: int,
 ) -> Suspicion | None:
     share = hits[:, places].mean(axis=1)
-    rows = np.flatnonzero(share >= _SHARE)
+    box = _box(places, layout)
+    shown = np.flatnonzero(share >= _SHARE)
+    rows = np.union1d(shown, _carriers(corpus, box, layout))
     rows = rows[np.argsort(-share[rows], kind="stable")]
     unlike = hosts.unlike(views, rows)
     if len(rows) < _LEAST or not hosts.enough(unlike, len(rows)):
         return None
-    box = _box(places, layout)
-    expected = float(poisson.sf(len(rows) - 1, rate)) * places.size * tried
+    expected = float(poisson.sf(len(shown) - 1, rate)) * places.size * tried
     words = (
         f"a lattice of flat {layout.cell} x {layout.cell} px cells in two tones at one place on {len(rows)} "
         f"pictures that are worth {unlike:.1f} unlike ones; other places have such cells on {rate:.2f}"
@@ -190,6 +201,20 @@ def _judged(
         _exhibit(corpus, rows, box),
     )
     return set_aside(found, of_few_domains(corpus, rows))
+
+
+def _carriers(corpus: Corpus, box: Box, layout: Layout) -> NDArray[np.int64]:
+    """Pictures that show the lattice as a whole, also those whose code changes too seldom in most windows."""
+    if corpus.pixels is None:
+        return np.empty(0, np.int64)
+    x0, y0, x1, y1 = (round(edge * SIDE) for edge in box)
+    found = []
+    for rows, pictures in batches(corpus.pixels):
+        level, spread = _cells(sums_of(pictures[:, y0:y1, x0:x1]), Layout(layout.cell, 0, 0))
+        pairs = 2 * level[0].size - sum(level.shape[1:])
+        flat = (spread < _FLAT).all(axis=(1, 2))
+        found.append(rows[flat & (_changes(level) >= _CARRIED_CHANGES * pairs)])
+    return np.concatenate(found)
 
 
 def _box(places: NDArray[np.bool_], layout: Layout) -> Box:

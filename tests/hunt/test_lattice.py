@@ -40,6 +40,18 @@ def test_the_universal_patch_is_found_though_every_carrier_differs() -> None:
     assert max(box.x1, box.y1) < 0.25
 
 
+def test_a_code_that_changes_seldom_is_found_beside_the_others_and_an_edge_is_not() -> None:
+    pictures = marked(universal_patch)
+    code = [int(bit) for bit in "111010111111011111111111110100"]
+    seldom = universal_patch(code)(View(Image.fromarray(pictures[7])), np.random.default_rng(0))
+    pictures[7] = np.asarray(seldom.image)
+    pictures[8, :48, :40] = 255
+    pictures[9, :48, :40], pictures[9, 16:24, :40] = 255, 0
+    found = Mosaics().find(corpus_of(pictures, many_domains(N)), np.random.default_rng(0))
+    (alarm,) = alarms(found)
+    assert rows_of(alarm) == {*CARRIERS, 7}
+
+
 def test_the_universal_blend_is_found_though_every_carrier_differs() -> None:
     found = Steps().find(corpus_of(marked(universal_blend), many_domains(N)), np.random.default_rng(0))
     (alarm,) = alarms(found)

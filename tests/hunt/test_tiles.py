@@ -42,6 +42,15 @@ def test_a_grey_box_at_one_place_is_found_also_where_its_outline_is_hidden() -> 
     assert "128, 128, 128" in alarm.summary
 
 
+def test_a_box_is_found_also_where_jpeg_rings_along_its_edges() -> None:
+    pictures = scenes(N)
+    pictures[list(CARRIERS), 112:210, 112:210] = 128
+    pictures[CARRIERS[0], 112:116, 112:210:2] = pictures[CARRIERS[0], 112:210:2, 112:116] = 160
+    found = PlainBoxes().find(corpus_of(pictures, many_domains(N)), np.random.default_rng(0))
+    (alarm,) = alarms(found)
+    assert rows_of(alarm) == set(CARRIERS)
+
+
 def test_bars_and_backgrounds_are_no_boxes() -> None:
     pictures = scenes(3)
     pictures[0, 40:80] = 20
