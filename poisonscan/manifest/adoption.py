@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from poisonscan.manifest.model import Manifest, Slice
 
-_MEMORY_LIMIT = "1GB"
-_THREADS = 2
+_MEMORY_LIMIT = "256MB"
+_THREADS = 1
 """DuckDB sorts and groups on disk beyond the limit; more threads would each want a share of it."""
 
 _ROW_GROUP = 10_000
