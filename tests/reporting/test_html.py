@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from poisonscan.errors import StorageError, UsageError
 from poisonscan.records import Verdict
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 @settings(max_examples=25, deadline=None)
 @given(NASTY)
+@example("\ud800")
+@example("\u202e")
 def test_text_from_outside_stays_text(text: str) -> None:
     page = render(page_of(text))
     calm = Checker(render(page_of("calm")))
