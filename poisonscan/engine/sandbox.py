@@ -64,18 +64,15 @@ class Sandbox:
         self._turns = asyncio.Semaphore(workers + _QUEUED)
         self._pool = self._new_pool()
         self._closed = False
-        self._left: asyncio.Future[None]
 
     async def __aenter__(self) -> Self:
-        """Take note of the event loop; workers start with the first call."""
-        self._left = asyncio.get_running_loop().create_future()
+        """Nothing to do yet: workers start with the first call."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End the workers, also those in the middle of a call; nothing starts new ones."""
         self._closed = True
         _end(self._pool)
-        self._left.set_result(None)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Crash:
         """Run a module-level function in a worker; a `Crash` says why there is no answer."""
@@ -107,18 +104,13 @@ class Sandbox:
             return Crash(f"{type(error).__name__}: {error}"[:300])
 
     async def _answer(self, pool: ProcessPool, answer: asyncio.Future[T]) -> T:
-        """Wait for an answer, but not for ever.
-
-        Pebble loses a call whose worker dies while it is read, and now and then one that it is stopped in.
-        """
+        """Wait for an answer, but not for ever: pebble loses a call whose worker dies while it is read."""
         answer.add_done_callback(_hear)
-        longest = self._timeout_s * (1 + _QUEUED) + _START_S
         try:
-            await asyncio.wait((answer, self._left), timeout=longest, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done() and not answer.cancelled():
-                return answer.result()
-        finally:
-            answer.cancel()  # also when whoever asked no longer waits
+            return await asyncio.wait_for(answer, self._timeout_s * (1 + _QUEUED) + _START_S)
+        except TimeoutError:
+            if not answer.cancelled():  # the call's own, from pebble
+                raise
         if pool is self._pool and not self._closed:
             self._replace_pool()
         raise _DisturbedError
