@@ -43,17 +43,17 @@ def published_row(published: Published) -> Row:
 
 
 def fetch_row(result: FetchResult) -> Row:
-    """The schema.FETCH columns of one row."""
+    """The FETCH columns of one row."""
     return _fetch_row(result)
 
 
 def fingerprint_row(fingerprint: Fingerprint) -> Row:
-    """The schema.FINGERPRINT columns of one row."""
+    """The FINGERPRINT columns of one row."""
     return _fingerprint_row(fingerprint)
 
 
 def judgement_row(comparison: Comparison) -> Row:
-    """The schema.JUDGEMENT columns of one row."""
+    """The JUDGEMENT columns of one row."""
     return _judgement_row(comparison)
 
 
