@@ -15,9 +15,9 @@ import warnings
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from pebble import CONSTS, ProcessExpired, ProcessPool
+from pebble import CONSTS, ProcessExpired, ProcessFuture, ProcessPool
 
 from poisonscan.engine.collector import search_seldom
 from poisonscan.engine.lifeline import die_with_parent
@@ -63,6 +63,7 @@ class Sandbox:
         self._limits = memory_mib << 20, preload
         self._turns = asyncio.Semaphore(workers + _QUEUED)
         self._pool = self._new_pool()
+        self._in_flight: set[ProcessFuture[Any]] = set()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -72,7 +73,7 @@ class Sandbox:
     async def __aexit__(self, *_: object) -> None:
         """End the workers, also those in the middle of a call; nothing starts new ones."""
         self._closed = True
-        _end(self._pool)
+        self._end_pool()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Crash:
         """Run a module-level function in a worker; a `Crash` says why there is no answer."""
@@ -90,6 +91,7 @@ class Sandbox:
     async def _attempt(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Crash:
         pool = self._working_pool()
         future = pool.schedule(function, args=args, kwargs=kwargs, timeout=self._timeout_s)
+        self._in_flight.add(future)
         try:
             return await self._answer(pool, asyncio.wrap_future(future))
         except BrokenExecutor as error:  # a worker died between two calls, and pebble gave up
@@ -102,6 +104,8 @@ class Sandbox:
             return Crash("the decoder ran out of its memory limit")
         except Exception as error:  # noqa: BLE001 - the door: what a decoder raises on hostile bytes is unbounded
             return Crash(f"{type(error).__name__}: {error}"[:300])
+        finally:
+            self._in_flight.discard(future)
 
     async def _answer(self, pool: ProcessPool, answer: asyncio.Future[T]) -> T:
         """Wait for an answer, but not for ever: pebble loses a call whose worker dies while it is read."""
@@ -121,8 +125,17 @@ class Sandbox:
         return self._pool
 
     def _replace_pool(self) -> None:
-        _end(self._pool)
+        self._end_pool()
         self._pool = self._new_pool()
+
+    def _end_pool(self) -> None:
+        """End the workers and answer the calls they had; a pebble pool that is stopped answers only some."""
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it unannotated
+        self._pool.join()
+        for future in self._in_flight:
+            if not future.done():
+                future.set_exception(BrokenExecutor("its pool was ended"))
+        self._in_flight.clear()
 
     def _new_pool(self) -> ProcessPool:
         # One thread a worker: set here, since a worker may import numpy before `_enter` runs in it.
@@ -133,11 +146,6 @@ class Sandbox:
             initargs=self._limits,
             context=multiprocessing.get_context("spawn"),
         )
-
-
-def _end(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it unannotated
-    pool.join()
 
 
 def _hear(answer: asyncio.Future[T]) -> None:

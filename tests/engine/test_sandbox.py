@@ -86,9 +86,6 @@ async def test_leaving_ends_the_workers(tmp_path: Path) -> None:
     assert not psutil.pid_exists(int((tmp_path / "workers").read_text()))
 
 
-# Now and then, on a busy machine, pebble forgets a call that it is stopped in, and the answer comes after the
-# longest wait (some 70 s) instead of at once.
-@pytest.mark.flaky(reruns=3, only_rerun="TimeoutError")
 async def test_calls_in_flight_start_no_worker_once_it_is_left(tmp_path: Path) -> None:
     """A worker started then would be nobody's to end, and its parent would wait for it at its own end."""
     before = set(psutil.Process().children(recursive=True))
