@@ -15,6 +15,7 @@ import random
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import imagehash
@@ -116,7 +117,8 @@ def main() -> int:
     random.Random(7).shuffle(files)
     chosen = list(enumerate(files))[asked.first : asked.first + asked.pictures]
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(asked.workers) as pool:
+    # Spawned, or they would keep the number of threads that numpy counted here.
+    with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
         judged = pd.DataFrame([row for rows in pool.map(judge_photo, chosen) for row in rows])
     show(
         f"{len(chosen)} photos x {len(EDITS)} edits; {machine()}",

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poisonscan.compare.cells import means, on_luma_cells
 from poisonscan.compare.order import quantile
-from poisonscan.compare.residual import activity_of, means, on_luma_cells
-from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, grain, peaks_of, spread
+from poisonscan.compare.residual import activity_of
+from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, peaks_of, spread, with_texture
+from poisonscan.compare.texture import as_they_lie, grain
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
+    from poisonscan.compare.texture import Common
     from poisonscan.config import CompareSettings
     from poisonscan.fingerprint.grids import Grids
 
@@ -38,16 +41,19 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
         return None
     heat = _luma_heat(luma, activity_of(old), settings)
     np.maximum(heat, on_luma_cells(_chroma_heat(new.chroma - old.chroma, settings)), out=heat)
-    local, overall = float(heat.max()), _overall(luma, old, new, settings)
+    common = as_they_lie(old, new)
+    overall = _overall(luma, common, settings)
     if overall >= 1:
+        local = float(heat.max())
         return Scores(local, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
-    return Scores(local, overall, peaks_of(heat))
+    heat = with_texture(heat, common, settings)
+    return Scores(float(heat.max()), overall, peaks_of(heat))
 
 
-def _overall(luma: Array, old: Grids, new: Grids, settings: CompareSettings) -> float:
+def _overall(luma: Array, common: Common, settings: CompareSettings) -> float:
     quiet = means(luma, GLOBAL_SIDE)
-    pattern = disturbance(quiet, np.zeros_like(quiet), np.zeros_like(quiet)) / settings.global_energy
-    return max(pattern, grain(old.texture, new.texture) / settings.grain_energy)
+    pattern = disturbance(quiet, np.zeros_like(quiet), np.zeros_like(quiet)) / settings.close_global_energy
+    return max(pattern, grain(common) / settings.grain_energy)
 
 
 def _luma_heat(difference: Array, active: Array, settings: CompareSettings) -> Array:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.geometry import Window, axis, resample
+from poisonscan.compare.geometry import Window, axes, resample
 from poisonscan.compare.pictures import measure
 from poisonscan.compare.residual import in_new_picture
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, Box
@@ -154,10 +154,8 @@ def _planes(reading: Reading) -> tuple[Array, Array]:
 
 def _fine_chroma(reading: Reading) -> list[Array]:
     """Chroma of the fine picture on the luma cells in common."""
-    window, side = reading.fit.window, reading.fine.chroma.shape[1]
-    down = axis(window.y0, window.y1, LUMA_SIDE, side).matrix
-    across = axis(window.x0, window.x1, LUMA_SIDE, side).matrix
-    return [down @ plane @ across.T for plane in reading.fine.chroma]
+    down, across = axes(reading.fit.window, LUMA_SIDE, reading.fine.chroma.shape[1])
+    return [down.matrix @ plane @ across.matrix.T for plane in reading.fine.chroma]
 
 
 def _tight(excess: Array, peak: Peak) -> _Place:

@@ -7,6 +7,7 @@ one small matrix an axis.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,20 +49,44 @@ class Axis(NamedTuple):
     last: int
 
 
+class Axes(NamedTuple):
+    """Both axes of a window."""
+
+    vertical: Axis
+    horizontal: Axis
+
+
 @lru_cache(maxsize=64)
-def axis(start: float, stop: float, coarse_side: int, fine_side: int) -> Axis:
-    """Coarse cells within [start, stop] (fractions of the coarse grid) seen by a fine grid spanning it.
+def axes(window: Window, coarse_side: int, fine_side: int) -> Axes:
+    """Coarse cells within a window of the coarse grid, as a fine grid that spans the window sees them.
 
     A cell that sticks out by less than a twentieth of a cell counts as covered.
     """
-    span = stop - start
-    first = int(np.ceil(start * coarse_side - 0.05))
-    last = int(np.floor(stop * coarse_side + 0.05))
-    first, last = max(first, 0), min(last, coarse_side)
-    edges = (np.arange(first, last + 1) / coarse_side - start) / span * fine_side
-    edges = np.clip(edges, 0.0, fine_side)
-    cumulative = _cumulative(edges, fine_side)
-    return Axis((cumulative[1:] - cumulative[:-1]) / (edges[1:] - edges[:-1])[:, None], first, last)
+    down = _edges(window.y0, window.y1, coarse_side, fine_side)
+    across = _edges(window.x0, window.x1, coarse_side, fine_side)
+    cumulative = _cumulative(np.concatenate([down.at, across.at]), fine_side)
+    parts = cumulative[: len(down.at)], cumulative[len(down.at) :]
+    return Axes(*(_axis(edges, part) for edges, part in zip((down, across), parts, strict=True)))
+
+
+class _Edges(NamedTuple):
+    """Borders of the coarse cells [first, last), in fine cells."""
+
+    at: Array
+    first: int
+    last: int
+
+
+def _edges(start: float, stop: float, coarse_side: int, fine_side: int) -> _Edges:
+    first = max(math.ceil(start * coarse_side - 0.05), 0)
+    last = min(math.floor(stop * coarse_side + 0.05), coarse_side)
+    at = (np.arange(first, last + 1) / coarse_side - start) / (stop - start) * fine_side
+    return _Edges(np.minimum(np.maximum(at, 0.0), fine_side), first, last)
+
+
+def _axis(edges: _Edges, cumulative: Array) -> Axis:
+    widths = edges.at[1:] - edges.at[:-1]
+    return Axis((cumulative[1:] - cumulative[:-1]) / widths[:, None], edges.first, edges.last)
 
 
 def onto_fine(start: float, stop: float, coarse_side: int, fine_side: int) -> Array:
@@ -80,19 +105,26 @@ def resample(grid: Array, side_y: int, side_x: int) -> Array:
 
 @lru_cache(maxsize=256)
 def _whole(coarse_side: int, fine_side: int) -> Array:
-    return axis(0.0, 1.0, coarse_side, fine_side).matrix
+    return axes(WHOLE, coarse_side, fine_side).vertical.matrix
 
 
 def _cumulative(at: Array, side: int) -> Array:
     """(len(at), side) matrix: the integral of the grid from 0 to `at`, by cubic Hermite interpolation."""
-    left = np.minimum(at.astype(int), side - 1)
+    left = np.minimum(at.astype(np.intp), side - 1)
     t = at - left
-    matrix: Array = (np.arange(side) < left[:, None]).astype(np.float64)
+    matrix: Array = _cells_before(side)[left]
     # Slopes of the integral at cell borders are border values: means of the neighbouring cells.
-    before, after = np.maximum(left - 1, 0), np.minimum(left + 1, side - 1)
-    line = np.arange(len(at))
-    slope_in, slope_out = t**3 - 2 * t**2 + t, t**3 - t**2
-    matrix[line, left] += 3 * t**2 - 2 * t**3 + (slope_in + slope_out) / 2
-    matrix[line, before] += slope_in / 2
-    matrix[line, after] += slope_out / 2
+    square = t * t
+    cube = square * t
+    slope_in, slope_out = (cube - 2 * square + t) / 2, (cube - square) / 2
+    flat, here = matrix.ravel(), np.arange(len(at)) * side + left
+    flat[here] += 3 * square - 2 * cube + slope_in + slope_out
+    flat[here - (left > 0)] += slope_in
+    flat[here + (left < side - 1)] += slope_out
     return matrix
+
+
+@lru_cache
+def _cells_before(side: int) -> Array:
+    """(side, side): in row n, 1 for each of the first n cells."""
+    return np.tri(side, k=-1)

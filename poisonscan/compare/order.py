@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from poisonscan.compare.geometry import Array
 
 
 def nth(values: Array, place: int) -> float:
     """The value that would be at this place if all were sorted; `values` has any shape."""
-    return float(np.sort(values, axis=None)[place])
+    return float(_ordered(values)[place])
 
 
 def quantile(values: Array, share: float) -> float:
@@ -26,6 +28,13 @@ def quantile(values: Array, share: float) -> float:
 
 def median(values: Array) -> float:
     """As `np.median`; of at least one value."""
-    ordered = np.sort(values, axis=None)
+    ordered = _ordered(values)
     middle = values.size // 2
     return float(ordered[middle - 1 + values.size % 2] + ordered[middle]) / 2
+
+
+def _ordered(values: Array) -> NDArray[np.float32]:
+    """All values, smallest first, to seven digits: single precision sorts twice as fast."""
+    ordered = values.astype(np.float32).ravel()
+    ordered.sort()
+    return ordered

@@ -8,26 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poisonscan.compare.align import Alignment, as_they_are, at_window, candidates, refine
+from poisonscan.compare.align import (
+    Alignment,
+    Approach,
+    approach,
+    as_they_are,
+    at_window,
+    pearson,
+    refine,
+)
 from poisonscan.compare.close import close_scores
 from poisonscan.compare.geometry import WHOLE, Window
 from poisonscan.compare.residual import in_new_picture
 from poisonscan.compare.score import Scores, scores
+from poisonscan.compare.search import candidates
 from poisonscan.fingerprint.grids import Grids, unpack
 from poisonscan.fingerprint.hashes import hamming
 from poisonscan.records import Box, Comparison, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from poisonscan.compare.search import Candidate
     from poisonscan.config import CompareSettings
     from poisonscan.records import Fingerprint
 
 _SLACK = 0.015  # how far a window may stick out before a frame is looked for, in sides
 _MOST_WINDOWS = 3
+_GLANCE = 3  # steps after which the right window fits best
+_HOPE = 1.3  # a window may then fit this much worse than it must in the end
 _SETTLED = 0.99  # correlation of the plain view from which no window is looked for: it may hide a small frame
-_CERTAIN = 0.98  # correlation from which no other window is tried; wrong windows stay below 0.9
-_DITHER = 1e-6 * np.arange(1024)  # so that flat pictures, too, have a correlation
 _LEAST_GAIN = 0.25  # of the old contrast; toning keeps half or more, a stand-in none
 _WORTH = 0.7  # a crop, mirror or frame must fit this much better than a plain view that does not stick out
 _NEAR = 0.25 / 32  # by how much a border may miss the whole pixels that it is taken for, in sides
@@ -111,19 +119,18 @@ def best_reading(old: Grids, new: Grids, stretch: float, settings: CompareSettin
         stretch: height over width of the new picture, over the same of the old one.
         settings: how well the plain view must fit for no crop, mirror or frame to be looked for.
     """
-    upright, turned = (_agreement(old, shown) for shown in (new, _mirrored(new)))
-    whole = _read(old, new, WHOLE, mirrored=turned > upright)
+    upright, turned = (pearson(old.luma, luma) for luma in (new.luma, new.luma[:, ::-1]))
+    whole = _read(old, new, mirrored=turned > upright)
     sure = whole.fit.misfit < settings.sure_misfit or whole.fit.correlation >= _SETTLED
     if sure and _inside(whole.fit.window):
         return whole
     worth = _WORTH if _inside(whole.fit.window) else 1.0
-    enough, readings = worth * whole.fit.misfit, [whole]
-    for reading in _windowed(old, new, stretch):
-        readings.append(reading)
-        if reading.fit.misfit < enough and reading.fit.correlation >= _CERTAIN:
-            break
-    best = min(readings, key=lambda reading: reading.fit.misfit)
-    return best if best.fit.misfit < enough else whole
+    enough = worth * whole.fit.misfit
+    best = min(_windowed(old, new, stretch), key=lambda place: place.begun.misfit, default=None)
+    if best is None or best.begun.misfit >= _HOPE * enough:
+        return whole
+    reading = best.reading()
+    return reading if reading.fit.misfit < enough else whole
 
 
 def _on_pixels(reading: Reading, old: Fingerprint, new: Fingerprint) -> Reading:
@@ -142,31 +149,53 @@ def _on_pixels(reading: Reading, old: Fingerprint, new: Fingerprint) -> Reading:
     return dataclasses.replace(reading, fit=fit) if fit.misfit <= _AS_GOOD * reading.fit.misfit else reading
 
 
-def _agreement(old: Grids, new: Grids) -> float:
-    return float(np.corrcoef(old.luma.ravel() + _DITHER, new.luma.ravel() + _DITHER)[0, 1])
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A crop, mirrored crop or frame that is being tried.
+
+    Attributes:
+        coarse, fine, mirrored, framed: as in `Reading`.
+        begun: the fit so far.
+    """
+
+    coarse: Grids
+    fine: Grids
+    mirrored: bool
+    framed: bool
+    begun: Approach
+
+    def reading(self) -> Reading:
+        """The fit brought to its end."""
+        fit = refine(self.coarse.luma, self.fine.luma, self.begun)
+        return Reading(fit, self.coarse, self.fine, self.mirrored, self.framed)
 
 
-def _windowed(old: Grids, new: Grids, stretch: float) -> Iterator[Reading]:
-    """The most promising crops, mirrored crops and frames, best first."""
-    shown = {mirrored: _mirrored(new) if mirrored else new for mirrored in (False, True)}
-    found = [
-        (candidate, mirrored, framed)
-        for mirrored, picture in shown.items()
-        for framed, coarse, fine, shape in (
-            (False, old, picture, stretch),
-            (True, picture, old, 1 / stretch),
-        )
-        for candidate in candidates(coarse.luma, fine.luma, shape)[:2]
-    ]
+def _windowed(old: Grids, new: Grids, stretch: float) -> list[_Place]:
+    """The most promising crops, mirrored crops and frames, each after a few steps of its fit."""
+    found = [(one, False) for one in candidates(old.luma, new.luma, stretch)]
+    found += [(one, True) for one in candidates(new.luma, old.luma, 1 / stretch)]
     found.sort(key=lambda item: item[0].evidence, reverse=True)
-    for candidate, mirrored, framed in found[:_MOST_WINDOWS]:
-        yield _read(old, new, candidate.window, mirrored=mirrored, framed=framed)
+    return [_tried(old, new, *item) for item in found[:_MOST_WINDOWS]]
 
 
-def _read(old: Grids, new: Grids, window: Window, *, mirrored: bool, framed: bool = False) -> Reading:
-    shown = _mirrored(new) if mirrored else new
+def _tried(old: Grids, new: Grids, found: Candidate, framed: bool) -> _Place:  # noqa: FBT001
+    shown = _mirrored(new) if found.mirrored else new
     coarse, fine = (shown, old) if framed else (old, shown)
-    return Reading(refine(coarse.luma, fine.luma, window), coarse, fine, mirrored, framed)
+    # Of a frame the search saw the new picture as it is, with the old one mirrored in it.
+    window = _flipped(found.window) if framed and found.mirrored else found.window
+    begun = approach(coarse.luma, fine.luma, window, _GLANCE)
+    return _Place(coarse, fine, found.mirrored, framed, begun)
+
+
+def _read(old: Grids, new: Grids, *, mirrored: bool) -> Reading:
+    """The plain view: both pictures show the same part."""
+    shown = _mirrored(new) if mirrored else new
+    fit = refine(old.luma, shown.luma, WHOLE)
+    return Reading(fit, old, shown, mirrored, framed=False)
+
+
+def _flipped(window: Window) -> Window:
+    return Window(1 - window.x1, window.y0, 1 - window.x0, window.y1)
 
 
 def _inside(window: Window) -> bool:

@@ -11,15 +11,18 @@ change sign from cell to cell and cancel, a stamp's do not.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts load when they are first used, which a process that compares nothing never does
 
-from poisonscan.compare.align import Alignment, robust_fit, tone_basis
-from poisonscan.compare.geometry import Axis, Window, axis, onto_fine, resample
+from poisonscan.compare.align import Alignment, deviation, tone_basis
+from poisonscan.compare.cells import activity, laplacian, means, on_luma_cells, smoothed
+from poisonscan.compare.geometry import Axes, Window, axes, onto_fine, resample
 from poisonscan.compare.order import quantile
+from poisonscan.compare.robust import robust_fit
 from poisonscan.records import LUMA_SIDE
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 _QUANTILE, _NORMAL = 0.8, 1.2816  # the share of cells that sets the noise, and its place on a normal
 _LEAST_CELLS = 30  # fewer than this many cells say nothing about noise
 _LEAST_TEXTURE = 0.5  # grey levels
+_FAR = 6.0  # standard deviations; beyond them a normal has 1e-10
 _LEAST_CONTRAST, _GAINS = 4.0, (0.3, 3.0)  # of a tone curve: its slope is told from that on, within those
 
 
@@ -87,13 +91,13 @@ class Plane:
     def _noise(self, size: Array, active: Array, side: int) -> tuple[float, float]:
         """Fitted level and slope of the noise of squares of `side` cells."""
         busy = active > self.model.busy
-        least = self.model.level[0] / np.sqrt(side)
+        least = self.model.level[0] / math.sqrt(side)
         level, slope = least, self.model.slope[0]
         if (~busy).sum() > _LEAST_CELLS:
             level = quantile(size[~busy], _QUANTILE) / _NORMAL
         if busy.sum() > _LEAST_CELLS:
             slope = quantile(size[busy] / active[busy], _QUANTILE) / _NORMAL
-        return float(np.clip(level, least, self.model.level[1])), float(np.clip(slope, *self.model.slope))
+        return min(max(level, least), self.model.level[1]), _within(slope, self.model.slope)
 
 
 def luma_plane(fit: Alignment, coarse: Grids, texture: Array) -> Plane:
@@ -111,22 +115,17 @@ def luma_plane(fit: Alignment, coarse: Grids, texture: Array) -> Plane:
     """
     known = coarse.luma[fit.rows, fit.columns]
     colours = _on_luma_cells(coarse.chroma)[:, fit.rows, fit.columns]
-    sharpness = _laplacian(coarse.luma)[fit.rows, fit.columns]
-    columns = [
-        tone_basis(known),
-        *(part.ravel() / 128 for part in (*colours, sharpness, _lost_detail(fit, coarse))),
-    ]
-    design = np.column_stack(columns)
-    solution, _ = robust_fit(design, fit.seen.ravel())
-    expected = np.clip((design @ solution).reshape(known.shape), 0, 255)
-    gain = float(np.clip(expected.std() / max(float(known.std()), _LEAST_CONTRAST), *_GAINS))
-    busy = np.hypot(activity(coarse.luma)[fit.rows, fit.columns], _smoothed(texture))
+    sharpness = laplacian(coarse.luma)[fit.rows, fit.columns]
+    others = np.stack([*colours, sharpness, _lost_detail(fit, coarse)]).reshape(4, -1) / 128
+    shapes = np.concatenate([tone_basis(known), others])
+    solution, _ = robust_fit(shapes, fit.seen.ravel())
+    expected = np.clip((solution @ shapes).reshape(known.shape), 0, 255)
+    gain = _within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
+    busy = np.hypot(activity(coarse.luma)[fit.rows, fit.columns], smoothed(texture))
     return Plane(fit.seen - expected, busy, _clipping(expected, gain * colours, gain * texture), LUMA)
 
 
-def chroma_planes(
-    fit: Alignment, coarse: Grids, fine: Grids, clipping: Array
-) -> tuple[Axis, Axis, list[Plane]]:
+def chroma_planes(fit: Alignment, coarse: Grids, fine: Grids, clipping: Array) -> tuple[Axes, list[Plane]]:
     """The residuals of Cb and Cr, each fitted linearly to the old colours (saturation, white balance).
 
     Args:
@@ -136,50 +135,29 @@ def chroma_planes(
         clipping: (rows, columns) extra noise of luma on its cells in common.
 
     Returns:
-        Vertical and horizontal axis of the chroma cells in common, and the planes.
+        The axes of the chroma cells in common, and the planes.
     """
     side = coarse.chroma.shape[1]
-    vertical, horizontal = _chroma_axes(fit, side)
+    vertical, horizontal = axes(fit.window, side, side)
     cells = slice(vertical.first, vertical.last), slice(horizontal.first, horizontal.last)
     everywhere = np.zeros_like(coarse.luma)
     everywhere[fit.rows, fit.columns] = clipping
     clipped = np.maximum(resample(everywhere, side, side), 0)[cells]
     planes = []
-    known = (resample(coarse.luma, side, side), *coarse.chroma)
-    columns = [plane[cells].ravel() for plane in known]
-    design = np.column_stack([np.ones(columns[0].size), *columns])
+    known = np.stack([np.ones((side, side)), resample(coarse.luma, side, side), *coarse.chroma])
+    shapes = known[:, *cells].reshape(len(known), -1)
     for old, new in zip(coarse.chroma, fine.chroma, strict=True):
         seen = vertical.matrix @ new @ horizontal.matrix.T
-        solution, _ = robust_fit(design, seen.ravel())
-        difference = seen - (design @ solution).reshape(seen.shape)
+        solution, _ = robust_fit(shapes, seen.ravel())
+        difference = seen - (solution @ shapes).reshape(seen.shape)
         planes.append(Plane(difference, activity(old)[cells], clipped, CHROMA))
-    return vertical, horizontal, planes
-
-
-def textures(fit: Alignment, coarse: Grids, fine: Grids) -> tuple[Array, Array]:
-    """Texture of the coarse and of the fine picture on the luma cells in common, grey levels."""
-    vertical, horizontal = _axes(fit, coarse.luma.shape[0], fine.luma.shape[0])
-    ours, theirs = (_repeated(grids.texture, grids.luma.shape[0]) for grids in (coarse, fine))
-    squares = vertical.matrix @ theirs**2 @ horizontal.matrix.T
-    return ours[fit.rows, fit.columns], np.sqrt(np.maximum(squares, 0))
-
-
-def _chroma_axes(fit: Alignment, side: int) -> tuple[Axis, Axis]:
-    return _axes(fit, side, side)
-
-
-def _axes(fit: Alignment, coarse_side: int, fine_side: int) -> tuple[Axis, Axis]:
-    window = fit.window
-    return (
-        axis(window.y0, window.y1, coarse_side, fine_side),
-        axis(window.x0, window.x1, coarse_side, fine_side),
-    )
+    return Axes(vertical, horizontal), planes
 
 
 def _lost_detail(fit: Alignment, coarse: Grids) -> Array:
     """What the coarse luma loses on its way to the cells of the fine grid and back."""
     side, window = coarse.luma.shape[0], fit.window
-    vertical, horizontal = _axes(fit, side, side)
+    vertical, horizontal = axes(window, side, side)
     there_y = onto_fine(window.y0, window.y1, side, side)
     there_x = onto_fine(window.x0, window.x1, side, side)
     back = (vertical.matrix @ there_y) @ coarse.luma @ (horizontal.matrix @ there_x).T
@@ -187,72 +165,14 @@ def _lost_detail(fit: Alignment, coarse: Grids) -> Array:
     return lost
 
 
-def _laplacian(grid: Array) -> Array:
-    around = _with_border(grid)
-    total: Array = around[1:-1, :-2] + around[1:-1, 2:] + around[:-2, 1:-1] + around[2:, 1:-1] - 4 * grid
-    return total
-
-
 def _on_luma_cells(chroma: Array) -> Array:
     """(2, rows, columns): chroma on luma cells."""
     return np.stack([resample(plane, LUMA_SIDE, LUMA_SIDE) for plane in chroma])
 
 
-def on_luma_cells(grid: Array) -> Array:
-    """(32, 32): each luma cell with the value of the cell of a coarser grid that it lies in."""
-    return _repeated(grid, LUMA_SIDE)
-
-
-def _repeated(grid: Array, side: int) -> Array:
-    """The grid on `side` cells a side, a multiple of its own."""
-    ratio = side // grid.shape[0]
-    return grid.repeat(ratio, axis=0).repeat(ratio, axis=1)
-
-
 def activity_of(picture: Grids) -> Array:
     """(32, 32): how much a picture varies within and between the cells around each luma cell, grey levels."""
-    return np.hypot(activity(picture.luma), _smoothed(_repeated(picture.texture, LUMA_SIDE)))
-
-
-def _smoothed(texture: Array) -> Array:
-    return means(_with_border(texture), 3)
-
-
-def activity(grid: Array) -> Array:
-    """Root mean square difference to the four neighbours, averaged over 3 x 3 cells, grey levels."""
-    around = _with_border(grid)
-    across, down = np.diff(around[1:-1], axis=1) ** 2, np.diff(around[:, 1:-1], axis=0) ** 2
-    steps = np.sqrt((across[:, :-1] + across[:, 1:] + down[:-1] + down[1:]) / 4)
-    return means(_with_border(steps), 3)
-
-
-def means(values: Array, side: int) -> Array:
-    """Mean over every square of `side` cells.
-
-    Args:
-        values: (..., rows, columns).
-        side: of the squares, at most the number of rows and of columns.
-
-    Returns:
-        (..., rows - side + 1, columns - side + 1).
-    """
-    *_, height, width = values.shape
-    rows, columns = height - side + 1, width - side + 1
-    # A few additions of whole slices; running sums (`cumsum`) take twice as long on grids as small as ours.
-    bands = sum((values[..., first : first + rows, :] for first in range(1, side)), values[..., :rows, :])
-    squares = sum((bands[..., first : first + columns] for first in range(1, side)), bands[..., :columns])
-    average: Array = squares / side**2
-    return average
-
-
-def _with_border(grid: Array) -> Array:
-    """The grid with its outermost cells repeated once around it (`np.pad` is slow on small arrays)."""
-    height, width = grid.shape
-    framed = np.empty((height + 2, width + 2))
-    framed[1:-1, 1:-1] = grid
-    framed[0, 1:-1], framed[-1, 1:-1] = grid[0], grid[-1]
-    framed[:, 0], framed[:, -1] = framed[:, 1], framed[:, -2]
-    return framed
+    return np.hypot(activity(picture.luma), smoothed(on_luma_cells(picture.texture)))
 
 
 def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:
@@ -274,8 +194,15 @@ def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:
 
 def _beyond(z: Array) -> Array:
     """E[max(x - z, 0)] of a standard normal x."""
-    excess: Array = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) - z * scipy.special.ndtr(-z)
+    excess = np.zeros_like(z)
+    near = z < _FAR
+    z = z[near]
+    excess[near] = np.exp(-z * z / 2) / math.sqrt(2 * math.pi) - z * scipy.special.ndtr(-z)
     return excess
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])
 
 
 def in_new_picture(window: Window, cell: Window) -> Window:

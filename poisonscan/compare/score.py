@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy
 
+from poisonscan.compare import texture
 from poisonscan.compare.geometry import Window
-from poisonscan.compare.order import median
-from poisonscan.compare.residual import chroma_planes, luma_plane, textures
+from poisonscan.compare.residual import chroma_planes, luma_plane
 
 if TYPE_CHECKING:
     from poisonscan.compare.align import Alignment
     from poisonscan.compare.geometry import Array
     from poisonscan.compare.residual import Plane
+    from poisonscan.compare.texture import Common
     from poisonscan.config import CompareSettings
     from poisonscan.fingerprint.grids import Grids
 
 GLOBAL_SIDE = 4  # cells: patterns of the known blend attacks repeat every 5 to 8 cells
-_GLOBAL_SLOPE, _GLOBAL_FLOOR = 0.1, 0.5
+_GLOBAL_SLOPE, _GLOBAL_FLOOR = 0.1, 1.0
+_MOVED = 1.5  # of the threshold: cells laid over other cells disturb the whole
 _GLOBAL_MOST = 25.0  # a single square's say: 5 standard deviations
-_GRAIN_FLOOR, _GRAIN_SHARE = 5.0, 0.5  # squared grey levels that JPEG adds, and share of the old texture's
-_GRAIN_GAIN = 4.0  # sharpening at most doubles texture
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,15 @@ def scores(fit: Alignment, coarse: Grids, fine: Grids, settings: CompareSettings
         framed: whether `coarse` is the new picture. Noise goes by the old one's texture, which whoever
             stamps the new one cannot raise.
     """
-    ours, theirs = textures(fit, coarse, fine)
-    old, new = (theirs, ours) if framed else (ours, theirs)
-    luma = luma_plane(fit, coarse, old)
+    luma = luma_plane(fit, coarse, texture.of_old(fit, coarse, fine, framed=framed))
     # Energies of independent planes add up, as chi-squared ones do.
     heat = _luma_heat(fit, luma, coarse, settings) + _chroma_heat(fit, coarse, fine, luma.clipping, settings)
-    overall = disturbance(*luma.means(min(GLOBAL_SIDE, *luma.difference.shape))) / settings.global_energy
+    least = settings.global_energy * (_MOVED if framed or texture.moved(fit.window) else 1.0)
+    overall = disturbance(*luma.means(min(GLOBAL_SIDE, *luma.difference.shape))) / least
     if not framed:  # of a framed picture, too few cells are left to tell its flattest from its busiest by
-        overall = max(overall, grain(old, new) / settings.grain_energy)
+        common = texture.in_common(fit, coarse, fine)
+        overall = max(overall, texture.grain(common) / settings.grain_energy)
+        heat = with_texture(heat, common, settings)
     return Scores(float(heat.max()), overall, peaks_of(heat))
 
 
@@ -107,7 +108,7 @@ def _chroma_heat(
     fit: Alignment, coarse: Grids, fine: Grids, clipping: Array, settings: CompareSettings
 ) -> Array:
     """The same from the chroma planes, each luma cell with the score of the chroma cell under its centre."""
-    vertical, horizontal, planes = chroma_planes(fit, coarse, fine, clipping)
+    (vertical, horizontal), planes = chroma_planes(fit, coarse, fine, clipping)
     heat = np.zeros_like(coarse.chroma[0])
     inside = heat[vertical.first : vertical.last, horizontal.first : horizontal.last]
     for plane in planes:
@@ -117,6 +118,19 @@ def _chroma_heat(
     under = (2 * np.arange(side) + 1) * heat.shape[0] // (2 * side)
     whole: Array = heat[under[:, None], under]
     return whole
+
+
+def with_texture(heat: Array, common: Common, settings: CompareSettings) -> Array:
+    """(32, 32): the higher of the heat and the score of the new texture in each cell.
+
+    The heat alone where it says enough: cells of texture are twice as wide and would blur what it shows.
+    """
+    if heat.max() >= 1:
+        return heat
+    found = heat.copy()
+    cells = found[common.rows, common.columns]
+    np.maximum(cells, texture.excess(common) / settings.texture_energy, out=cells)
+    return found
 
 
 def _chroma_thresholds(settings: CompareSettings) -> tuple[float, ...]:
@@ -152,23 +166,3 @@ def disturbance(difference: Array, active: Array, clipped: Array) -> float:
     """
     noise = _GLOBAL_FLOOR + (_GLOBAL_SLOPE * active) ** 2 + clipped**2
     return float(np.minimum(difference**2 / noise, _GLOBAL_MOST).mean())
-
-
-def grain(old: Array, new: Array) -> float:
-    """Energy of fine noise laid over the new picture, in units of what is uncertain about it.
-
-    Sharpening, softening and toning scale texture; noise adds to its square. So the squared texture of
-    the new picture is laid over that of the old one by a line through two points, medians of the
-    flattest quarter and of the busier half; what is left where there was no texture is noise.
-
-    Args:
-        old: (rows, columns) texture of the old picture, grey levels.
-        new: the same of the new one.
-    """
-    before, after = old.ravel() ** 2, new.ravel() ** 2
-    order = before.argsort()
-    flat, busy = order[: len(order) // 4], order[len(order) // 2 :]
-    flat_before, flat_after = median(before[flat]), median(after[flat])
-    rise = (median(after[busy]) - flat_after) / max(median(before[busy]) - flat_before, 1e-3)
-    added = flat_after - np.clip(rise, 0, _GRAIN_GAIN) * flat_before
-    return float(added / (_GRAIN_FLOOR + _GRAIN_SHARE * flat_before))

@@ -15,7 +15,10 @@ class CompareSettings(Settings):
     """Thresholds of the verdict ladder; docs/verdicts.md has the measurements behind them."""
 
     sure_misfit: float = setting(
-        0.03, "misfit of the plain view below which no crop, mirror or frame is looked for", least=0, most=0.5
+        0.055,
+        "misfit of the plain view below which no crop, mirror or frame is looked for",
+        least=0,
+        most=0.5,
     )
     same_misfit: float = setting(0.2, "misfit up to which it is the same picture", least=0, most=0.5)
     same_correlation: float = setting(
@@ -24,14 +27,14 @@ class CompareSettings(Settings):
     # Of 1,980 innocent pairs (60 photos x 33 edits) 99.8% stay below 56, 38, 25 and 15 (luma), 21 and 12
     # (chroma), 0.19 (global) and 2.0 (grain). A score adds the two planes up, and the remaining 0.2% reach
     # far, so that each threshold stands at one and a half to two times that; see docs/verdicts.md.
-    luma_energy_1: float = setting(93.0, "energy of one luma cell of 32 from which it was edited", least=0)
-    luma_energy_2: float = setting(57.0, "the same for squares of 2 cells", least=0)
-    luma_energy_3: float = setting(40.0, "the same for squares of 3 cells", least=0)
-    luma_energy_4: float = setting(26.0, "the same for squares of 4 cells", least=0)
+    luma_energy_1: float = setting(112.0, "energy of one luma cell of 32 from which it was edited", least=0)
+    luma_energy_2: float = setting(68.0, "the same for squares of 2 cells", least=0)
+    luma_energy_3: float = setting(48.0, "the same for squares of 3 cells", least=0)
+    luma_energy_4: float = setting(31.0, "the same for squares of 4 cells", least=0)
     chroma_energy_1: float = setting(
-        37.0, "energy of one chroma cell of 16 from which it was edited", least=0
+        41.0, "energy of one chroma cell of 16 from which it was edited", least=0
     )
-    chroma_energy_2: float = setting(19.0, "the same for squares of 2 cells", least=0)
+    chroma_energy_2: float = setting(21.0, "the same for squares of 2 cells", least=0)
     # Pictures that agree as they are. Of 1,629 innocent pairs (80 photos x 33 edits, those that are so close)
     # 99.8% stay below 178, 105 and 51 (luma), 260 and 172 (Cb, Cr); palettes of 256 colours come next, with
     # 280, 132, 52, 325 and 390. Stamps of 4% and 7% of the side reach a thousand and more.
@@ -44,7 +47,13 @@ class CompareSettings(Settings):
     close_luma_energy_2: float = setting(225.0, "the same for squares of 2 cells", least=0)
     close_luma_energy_3: float = setting(196.0, "the same for squares of 3 cells", least=0)
     close_chroma_energy: float = setting(400.0, "the same for one chroma cell of 16", least=0)
-    global_energy: float = setting(0.33, "energy of the whole from which a pattern lies over it", least=0)
+    close_global_energy: float = setting(
+        0.165, "energy of the whole from which pictures are not compared as they are", least=0
+    )
+    texture_energy: float = setting(
+        1.5, "energy of new texture in one cell from which it was edited", least=0
+    )
+    global_energy: float = setting(0.215, "energy of the whole from which a pattern lies over it", least=0)
     grain_energy: float = setting(4.0, "energy of fine noise from which it lies over the whole", least=0)
     crop_area: float = setting(
         0.97, "share of the old picture's area below which the new one counts as cropped", least=0, most=1

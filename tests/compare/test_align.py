@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poisonscan.compare.align import candidates, refine, robust_fit
-from poisonscan.compare.geometry import WHOLE
+from poisonscan.compare.align import approach, refine
+from poisonscan.compare.geometry import WHOLE, Window
+from poisonscan.compare.search import candidates
 from poisonscan.fingerprint.grids import unpack
 from tests.compare.pairs import edited, original, seen
 
@@ -42,30 +43,21 @@ def test_a_tampered_region_does_not_steer_the_fit() -> None:
     assert untouched.max() < 2
 
 
-def test_robust_fit_ignores_a_minority() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, 200)
-    y = 3 * x + 1 + rng.normal(0, 0.01, 200)
-    y[:40] += 50
-    solution, weights = robust_fit(np.column_stack([np.ones(200), x]), y)
-    assert np.allclose(solution, [1, 3], atol=0.05)
-    assert weights[:40].max() == 0
-
-
 def test_a_flat_stand_in_shows_as_lost_contrast() -> None:
     fit = refine(unpack(original(1)).luma, np.full((32, 32), 200.0), WHOLE)
     assert fit.gain < 0.05
 
 
-def test_no_candidate_repeats_another() -> None:
-    old, new = original(0), seen(edited(0, "crop-25").data)
-    found = candidates(unpack(old).luma, unpack(new).luma, 1.0)
-    assert [one.evidence for one in found] == sorted((one.evidence for one in found), reverse=True)
-    for place, one in enumerate(found):
-        assert all(np.abs(np.subtract(one.window, other.window)).max() > 1 / 16 for other in found[:place])
+def test_a_fit_that_stopped_early_goes_on_from_there() -> None:
+    old, new = unpack(original(4)).luma, unpack(seen(edited(4, "crop-10").data)).luma
+    begun = approach(old, new, WHOLE, 2)
+    rested = refine(old, new, begun)
+    assert begun.misfit > rested.misfit
+    assert np.allclose(rested.window, refine(old, new, WHOLE).window, atol=0.1 / 32)
 
 
-def test_windows_keep_the_shape_they_must_have() -> None:
-    luma = unpack(original(2)).luma
-    for _, window in candidates(luma, luma[8:24, 8:24].repeat(2, 0).repeat(2, 1), 1.0):
-        assert np.isclose(window.x1 - window.x0, window.y1 - window.y0, atol=1 / 32)
+def test_a_fit_that_has_arrived_stays() -> None:
+    luma = unpack(original(5)).luma
+    begun = approach(luma, luma, Window(0.01, 0.0, 1.0, 1.0), 6)
+    assert begun.arrived
+    assert np.allclose(approach(luma, luma, begun, 6).window, WHOLE, atol=0.02 / 32)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from poisonscan.compare.geometry import axis, resample
+from poisonscan.compare.geometry import Window, axes, resample
 
 grids = arrays(np.float64, (32, 32), elements=st.floats(0, 255))
 
@@ -30,14 +30,16 @@ def test_the_mean_of_the_whole_survives_any_resampling(grid: np.ndarray, height:
 
 @given(st.floats(0, 0.4), st.floats(0.6, 1.0), st.floats(0, 255))
 def test_a_flat_picture_stays_flat_in_any_window(start: float, stop: float, grey: float) -> None:
-    cells = axis(start, stop, 32, 32)
-    assert np.allclose(cells.matrix @ np.full(32, grey), grey)
-    assert 0 <= cells.first < cells.last <= 32
+    for cells in axes(Window(start, start / 2, stop, 1.0), 32, 32):
+        assert np.allclose(cells.matrix @ np.full(32, grey), grey)
+        assert 0 <= cells.first < cells.last <= 32
 
 
 @pytest.mark.parametrize(
     ("start", "stop", "first", "last"), [(0, 1, 0, 32), (0.25, 0.75, 8, 24), (0.26, 1, 9, 32)]
 )
 def test_only_covered_cells_are_in_common(start: float, stop: float, first: int, last: int) -> None:
-    cells = axis(start, stop, 32, 32)
-    assert (cells.first, cells.last) == (first, last)
+    horizontal = axes(Window(start, 0.0, stop, 1.0), 32, 32).horizontal
+    vertical = axes(Window(0.0, start, 1.0, stop), 32, 32).vertical
+    assert (horizontal.first, horizontal.last) == (first, last)
+    assert (vertical.first, vertical.last) == (first, last)

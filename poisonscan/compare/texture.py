@@ -1,0 +1,152 @@
+"""Texture, what varies within cells: how much of the new picture's does the old one account for?
+
+Sharpening, softening and toning scale texture; fine noise adds to its square everywhere, a stamp in one
+place. Checks or noise may hardly move the means of the cells they lie in, but cannot hide their own texture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from poisonscan.compare.cells import activity, highest_around, on_luma_cells
+from poisonscan.compare.geometry import WHOLE, axes
+from poisonscan.compare.order import median
+from poisonscan.records import LUMA_SIDE
+
+if TYPE_CHECKING:
+    from poisonscan.compare.align import Alignment
+    from poisonscan.compare.geometry import Array, Window
+    from poisonscan.fingerprint.grids import Grids
+
+_GRAIN_FLOOR, _GRAIN_SHARE = 5.0, 0.5  # squared grey levels that JPEG adds, and share of the old texture's
+_MOST_GAIN = 4.0  # of squares: sharpening at most doubles texture
+_FLOOR, _SHARE = 900.0, 0.5  # of the noise of one cell: squared grey levels, and share of what is expected
+_BETWEEN = 0.5  # share of the activity between cells that may have become texture within them
+_STILL = 0.3 / 32  # sides by which a window may be off before its cells count as moved
+_STICKS_OUT, _EDGE = 0.002, 2  # sides by which a window reaches out, and cells that lie at a border then
+
+
+class Common(NamedTuple):
+    """Squared texture of both pictures on the luma cells in common.
+
+    Attributes:
+        old, new: (rows, columns), squared grey levels.
+        most: (rows, columns), the most of the old picture's texture that may lie in each cell.
+        calm: (rows, columns), by what flat cells are told from busy ones: the old texture, and both where
+            cells moved. Cells chosen for little of the one would have more of the other there by chance.
+        rows, columns: the cells, as slices.
+    """
+
+    old: Array
+    new: Array
+    most: Array
+    calm: Array
+    rows: slice
+    columns: slice
+
+
+def as_they_lie(old: Grids, new: Grids) -> Common:
+    """Of two pictures laid over each other as they are."""
+    before, after = _squares(old), _squares(new)
+    return Common(before, after, before, before, slice(0, LUMA_SIDE), slice(0, LUMA_SIDE))
+
+
+def in_common(fit: Alignment, coarse: Grids, fine: Grids) -> Common:
+    """Of two pictures as they were aligned, the old one being the coarse one.
+
+    Where cells have moved, what was next to a cell may lie in it now, and steps between cells within one.
+    """
+    cells = fit.rows, fit.columns
+    before, after = _squares(coarse), _resampled(fit, fine)
+    most, calm = before, before[cells]
+    if moved(fit.window):
+        most = highest_around(before) + _BETWEEN * highest_around(activity(coarse.luma) ** 2)
+        calm = calm + after
+    return Common(before[cells], after, _open_border(most, fit.window)[cells], calm, *cells)
+
+
+def moved(window: Window) -> bool:
+    """Whether the cells of two pictures do not coincide."""
+    return max(abs(a - b) for a, b in zip(window, WHOLE, strict=True)) >= _STILL
+
+
+def _open_border(most: Array, window: Window) -> Array:
+    """Anything may lie in the cells along a side on which the new picture shows more: a bar's edge, say."""
+    most = most.copy()
+    for outside, border in (
+        (-window.y0, most[:_EDGE]),
+        (window.y1 - 1, most[-_EDGE:]),
+        (-window.x0, most[:, :_EDGE]),
+        (window.x1 - 1, most[:, -_EDGE:]),
+    ):
+        if outside > _STICKS_OUT:
+            border[:] = np.inf
+    return most
+
+
+def of_old(fit: Alignment, coarse: Grids, fine: Grids, *, framed: bool) -> Array:
+    """(rows, columns): texture of the old picture on the luma cells in common, grey levels.
+
+    Args:
+        fit: the alignment.
+        coarse: grids of the picture whose cells are compared.
+        fine: grids of the other.
+        framed: whether `fine` is the old picture.
+    """
+    if framed:
+        return np.sqrt(_resampled(fit, fine))
+    return on_luma_cells(coarse.texture)[fit.rows, fit.columns]
+
+
+def _squares(grids: Grids) -> Array:
+    return on_luma_cells(grids.texture**2)
+
+
+def _resampled(fit: Alignment, fine: Grids) -> Array:
+    vertical, horizontal = axes(fit.window, LUMA_SIDE, LUMA_SIDE)
+    squares: Array = np.maximum(vertical.matrix @ _squares(fine) @ horizontal.matrix.T, 0)
+    return squares
+
+
+def grain(common: Common) -> float:
+    """Energy of fine noise laid over the new picture, in units of what is uncertain about it.
+
+    What was added to the square where there was next to no texture (`_line`).
+    """
+    line = _line(common)
+    return line.added / (_GRAIN_FLOOR + _GRAIN_SHARE * line.least)
+
+
+def excess(common: Common) -> Array:
+    """(rows, columns): energy of the texture that each new cell has beyond what it may have.
+
+    That is the most texture that may lie there, scaled as texture was scaled and with the noise added that
+    was added everywhere.
+    """
+    line = _line(common)
+    added = max(line.added, 0.0)
+    expected = max(line.gain, 1.0) * common.most  # softening leaves edges as they were
+    noise = _FLOOR + _SHARE * expected + added
+    energy: Array = np.maximum(common.new - expected - added, 0) / noise
+    return energy
+
+
+class _Line(NamedTuple):
+    """How squared texture became what it is: gain and what was added, and the old one where it is flat."""
+
+    gain: float
+    added: float
+    least: float
+
+
+def _line(common: Common) -> _Line:
+    """A line through two points: medians of the old picture's flattest quarter and of its busier half."""
+    before, after = common.old.ravel(), common.new.ravel()
+    order = common.calm.ravel().argsort()
+    flat, busy = order[: len(order) // 4], order[len(order) // 2 :]
+    flat_before, flat_after = median(before[flat]), median(after[flat])
+    rise = (median(after[busy]) - flat_after) / max(median(before[busy]) - flat_before, 1e-3)
+    gain = min(max(rise, 0.0), _MOST_GAIN)
+    return _Line(gain, flat_after - gain * flat_before, flat_before)
