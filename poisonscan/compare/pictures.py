@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from poisonscan.records import Fingerprint
 
 _SLACK = 0.015  # how far a window may stick out before a frame is looked for, in sides
-_MOST_WINDOWS = 3
+_MOST_WINDOWS = 2
 _GLANCE = 3  # steps after which the right window fits best
 _HOPE = 1.3  # a window may then fit this much worse than it must in the end
 _SETTLED = 0.99  # correlation of the plain view from which no window is looked for: it may hide a small frame
