@@ -7,14 +7,14 @@ it is connected to (`dial`), which is the last door and the one that counts.
 
 from __future__ import annotations
 
-import asyncio
 import resource
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from poisonscan.errors import SettingsError
 from poisonscan.fetch import policy
+from poisonscan.fetch.crew import Crew, Job, together
 from poisonscan.fetch.dial import Dialer
 from poisonscan.fetch.policy import Failure, Target
 from poisonscan.fetch.pool import Pool
@@ -24,13 +24,11 @@ from poisonscan.fetch.schedule import Schedule
 from poisonscan.records import FetchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
     from poisonscan.config import FetchSettings
-
-NAP_S = 1.0
-"""Longest sleep between two looks at `stopping`."""
+    from poisonscan.fetch.schedule import Turn
 
 
 def never() -> bool:
@@ -87,7 +85,7 @@ class Fetcher:
         target = self._admit(url)
         if isinstance(target, Failure):
             return _refused(url, target)
-        return await self._pursue(url, target, last=False)
+        return await self._pursuit(last=False).run(url, target)
 
     async def fetch_all(
         self,
@@ -98,7 +96,8 @@ class Fetcher:
         """Ask for many URLs, in any order, each once; duplicates are asked for again.
 
         Hosts take turns; `concurrency`, `per_host` and `per_host_rate` hold within one call, by the host
-        written in the URL. Redirects and retries run within their URL's turn.
+        written in the URL. Redirects and retries run within their URL's turn; a name that takes long is
+        looked up before it.
 
         Args:
             urls: read at once; meant for some ten thousand at a time.
@@ -111,47 +110,25 @@ class Fetcher:
             Exception: whatever `handle` raises; the URLs in flight are cancelled.
         """
         settings = self._settings
-        schedule: Schedule[tuple[str, Target]] = Schedule(settings.per_host, settings.per_host_rate)
+        schedule: Schedule[Job] = Schedule(settings.per_host, settings.per_host_rate)
         refused: list[FetchResult] = []
         for url in urls:
             target = self._admit(url)
             if isinstance(target, Failure):
                 refused.append(_refused(url, target))
             else:
-                schedule.add(target.host, (url, target))
-        n_workers = min(settings.concurrency, len(schedule))
-        workers = [self._work(schedule, handle, stopping) for _ in range(n_workers)]
-        await together([_hand_over(refused, handle, stopping), *workers])
-
-    async def _work(
-        self,
-        schedule: Schedule[tuple[str, Target]],
-        handle: Callable[[FetchResult], Awaitable[None]],
-        stopping: Callable[[], bool],
-    ) -> None:
-        """Take turns until nothing is left that this worker could ever begin.
-
-        A release frees at most one turn, and the worker that released takes it itself; so a worker that
-        finds every host full may go home, and none has to wait for another.
-        """
-        clock = asyncio.get_running_loop().time
-        while not stopping():
-            turn = schedule.take(clock())
-            if turn is None:
-                ready_at = schedule.ready_at()
-                if ready_at is None:
-                    return
-                await asyncio.sleep(min(ready_at - clock(), NAP_S))
-                continue
-            url, target = turn.item
-            await handle(await self._pursue(url, target, last=not turn.more))
-            schedule.release(turn.host)
+                schedule.add(target.host, Job(url, target))
+        crew = Crew(schedule, self._resolver, self._pursue, handle, stopping)
+        await together([_hand_over(refused, handle, stopping), crew.work(settings.concurrency)])
 
     def _admit(self, url: str) -> Target | Failure:
         return policy.admit(url, allow_private=self._settings.allow_private)
 
-    async def _pursue(self, url: str, target: Target, *, last: bool) -> FetchResult:
-        return await Pursuit(self._pool, self._settings, self._rng, last=last).run(url, target)
+    async def _pursue(self, turn: Turn[Job]) -> FetchResult:
+        return await self._pursuit(last=not turn.more).run(turn.item.url, turn.item.target)
+
+    def _pursuit(self, *, last: bool) -> Pursuit:
+        return Pursuit(self._pool, self._settings, self._rng, last=last)
 
 
 def _way_out(settings: FetchSettings) -> Endpoint | None:
@@ -186,17 +163,3 @@ async def _hand_over(
         if stopping():
             return
         await handle(result)
-
-
-async def together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all; at the first error cancel the rest and raise it bare, as one awaited call would.
-
-    Raises:
-        Exception: whatever a job raises.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(job)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None

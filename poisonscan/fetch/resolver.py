@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import socket
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import aiodns
 import pycares
@@ -15,6 +15,9 @@ from poisonscan.errors import SettingsError
 from poisonscan.fetch import guard
 from poisonscan.fetch.failures import WebError
 from poisonscan.records import Outcome
+
+if TYPE_CHECKING:
+    from poisonscan.fetch.policy import Target
 
 TRY_S = 2.0
 TRIES = 2
@@ -142,12 +145,25 @@ class Resolver:
         """
         if self._door.only is not None:
             return [self._door.only]
-        answer = self._answers.get(host)
-        if answer is None or answer.until < self._loop.time():
-            answer = await self._ask_once(host)
+        answer = self._known(host) or await self._ask_once(host)
         if answer.error is not None:
             raise answer.error(answer.reason)
         return [Endpoint(address, port) for address in answer.addresses]
+
+    def knows(self, target: Target) -> bool:
+        """Whether nobody need be asked where a target leads."""
+        return (
+            self._door.only is not None or target.literal is not None or self._known(target.host) is not None
+        )
+
+    async def learn(self, target: Target, patience_s: float | None = None) -> bool:
+        """Ask where a target leads, in vain or not, for so long; whether that has an answer then."""
+        done, _ = await asyncio.wait([self._inquiry(target.host)], timeout=patience_s)
+        return bool(done)
+
+    def _known(self, host: str) -> _Answer | None:
+        answer = self._answers.get(host)
+        return answer if answer is not None and answer.until >= self._loop.time() else None
 
     async def close(self) -> None:
         """Stop asking."""
@@ -157,12 +173,15 @@ class Resolver:
             await self._dns.close()
 
     async def _ask_once(self, host: str) -> _Answer:
+        # Shielded: the deadline of one URL must not take the answer from the others of its host.
+        return await asyncio.shield(self._inquiry(host))
+
+    def _inquiry(self, host: str) -> asyncio.Task[_Answer]:
         task = self._asking.get(host)
         if task is None:
             task = self._asking[host] = self._loop.create_task(self._ask(host))
             task.add_done_callback(lambda _: self._asking.pop(host))
-        # Shielded: the deadline of one URL must not take the answer from the others of its host.
-        return await asyncio.shield(task)
+        return task
 
     async def _ask(self, host: str) -> _Answer:
         answer = await self._look_up(host)

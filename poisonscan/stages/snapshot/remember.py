@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from poisonscan.config import CompareSettings
 from poisonscan.domains.names import domain_of
-from poisonscan.fetch.client import together
+from poisonscan.fetch.crew import together
 from poisonscan.manifest.model import Entry
 from poisonscan.manifest.planning import read_slice
 from poisonscan.records import DecodeFailure, Verdict

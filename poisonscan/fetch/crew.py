@@ -1,0 +1,144 @@
+"""Those who fetch many URLs at once: turns are taken, lent while a name is looked up, and given back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+
+    from poisonscan.fetch.policy import Target
+    from poisonscan.fetch.resolver import Resolver
+    from poisonscan.fetch.schedule import Schedule, Turn
+    from poisonscan.records import FetchResult
+
+NAP_S = 1.0
+"""Longest sleep between two looks at `stopping`."""
+PATIENCE_S = 0.25
+"""How long a name may be looked up before its turn goes to another URL; most are known sooner."""
+MOST_AWAITED = 1_024
+"""URLs whose names are awaited without a turn; any more keep theirs while they wait."""
+
+
+class Job(NamedTuple):
+    """A URL that may be asked for.
+
+    Attributes:
+        url: as it is written in the list.
+        target: where it leads.
+        awaited: whether its name has been waited for without a turn.
+    """
+
+    url: str
+    target: Target
+    awaited: bool = False
+
+
+class Crew:
+    """Takes turns until nothing is left.
+
+    A name server that is silent takes seconds. So that a thousand names of its do not hold up everybody
+    else's, a URL whose name is not known soon goes back to the queue, and comes up again when it is.
+
+    Args:
+        schedule: whose turn it is.
+        resolver: knows names.
+        pursue: asks for one URL.
+        handle: awaited with each result inside the turn.
+        stopping: looked at before each new URL.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule[Job],
+        resolver: Resolver,
+        pursue: Callable[[Turn[Job]], Awaitable[FetchResult]],
+        handle: Callable[[FetchResult], Awaitable[None]],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._schedule = schedule
+        self._resolver = resolver
+        self._pursue = pursue
+        self._handle = handle
+        self._stopping = stopping
+        self._clock = asyncio.get_running_loop().time
+        self._group: asyncio.TaskGroup
+        self._vacant = 0
+        self._n_awaited = 0
+
+    async def work(self, turns: int) -> None:
+        """Work with at most so many URLs in flight.
+
+        Raises:
+            Exception: whatever `pursue` and `handle` raise; the URLs in flight are cancelled.
+        """
+        async with tasks() as self._group:
+            self._vacant = min(turns, len(self._schedule))
+            while self._vacant:
+                self._call_one()
+
+    def _call_one(self) -> None:
+        if self._vacant:
+            self._vacant -= 1
+            self._group.create_task(self._member())
+
+    async def _member(self) -> None:
+        """Take turns until nothing is left that this member could ever begin.
+
+        A release frees at most one turn, and the member that released takes it itself; so a member that
+        finds every host full may go home, and none has to wait for another.
+        """
+        while not self._stopping():
+            turn = self._schedule.take(self._clock())
+            if turn is not None:
+                await self._take(turn)
+                continue
+            ready_at = self._schedule.ready_at()
+            if ready_at is None:
+                break
+            await asyncio.sleep(min(ready_at - self._clock(), NAP_S))
+        self._vacant += 1
+
+    async def _take(self, turn: Turn[Job]) -> None:
+        if not await self._may_go_on(turn.item):
+            self._n_awaited += 1
+            self._group.create_task(self._await_name(turn))
+            return
+        await self._handle(await self._pursue(turn))
+        self._schedule.release(turn.host)
+
+    async def _may_go_on(self, job: Job) -> bool:
+        if job.awaited or self._resolver.knows(job.target) or self._n_awaited >= MOST_AWAITED:
+            return True
+        return await self._resolver.learn(job.target, PATIENCE_S)
+
+    async def _await_name(self, turn: Turn[Job]) -> None:
+        """Wait for a name without a turn, then put its URL back in the queue."""
+        await self._resolver.learn(turn.item.target)
+        self._n_awaited -= 1
+        self._schedule.release(turn.host)
+        self._schedule.add(turn.host, turn.item._replace(awaited=True))
+        self._call_one()  # everybody may have gone home
+
+
+@asynccontextmanager
+async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group whose first error is raised bare, as one awaited call would; the rest is cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+async def together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all; at the first error cancel the rest and raise it bare.
+
+    Raises:
+        Exception: whatever a job raises.
+    """
+    async with tasks() as group:
+        for job in jobs:
+            group.create_task(job)
