@@ -39,8 +39,8 @@ class Job(NamedTuple):
 class Crew:
     """Takes turns until nothing is left.
 
-    A name server that is silent takes seconds. So that a thousand names of its do not hold up everybody
-    else's, a URL whose name is not known soon goes back to the queue, and comes up again when it is.
+    A silent name server takes seconds to give up on. So that a thousand such names do not hold up all
+    others, a URL whose name is not known soon goes back to the queue, and comes up again when it is.
 
     Args:
         schedule: whose turn it is.
