@@ -30,7 +30,7 @@ PUBLIC = "93.184.216.34"
 
 # In two of some ten runs of all tests, and never in thousands of runs of this file alone under the same load,
 # c-ares could not reach the name server of one test, for over a second; the next test passed at once. The
-# cause is not known. No other test is run again.
+# cause is not known. Only one test of tests/stages/test_kills.py is run again as well.
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=1, only_rerun="Could not contact DNS servers")
 
 

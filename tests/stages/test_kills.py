@@ -218,6 +218,9 @@ def assert_keeps_out(arguments: list[str]) -> None:
     assert "another process is working in" in err
 
 
+# A pebble pool that is stopped unlinks its locks before it ends its processes: one that is just starting then
+# does not find them and says so on the error stream, seen once in some ten runs of all tests.
+@pytest.mark.flaky(reruns=2, only_rerun="FileNotFoundError")
 def test_a_full_disk_stops_with_3_and_the_same_command_goes_on(
     taken: Path, sites: list[Site], undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -231,7 +234,7 @@ def test_a_full_disk_stops_with_3_and_the_same_command_goes_on(
         code, out, err = end(begin(limited))
         assert (code, out) == (3, ""), err
         assert "free space or fix it, then repeat" in err.splitlines()[-1]
-        assert "Traceback" not in err
+        assert "Traceback" not in err, err
         code, _, err = end(begin(arguments))
     assert code == 1, err
     assert_as_if_undisturbed(run, undisturbed)
