@@ -97,7 +97,7 @@ class Plane:
             level = quantile(size[~busy], _QUANTILE) / _NORMAL
         if busy.sum() > _LEAST_CELLS:
             slope = quantile(size[busy] / active[busy], _QUANTILE) / _NORMAL
-        return min(max(level, least), self.model.level[1]), _within(slope, self.model.slope)
+        return _within(level, (least, self.model.level[1])), _within(slope, self.model.slope)
 
 
 def luma_plane(fit: Alignment, coarse: Grids, texture: Array) -> Plane:
