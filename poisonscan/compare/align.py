@@ -103,7 +103,7 @@ def approach(coarse: Array, fine: Array, start: Window | Approach, steps: int) -
 
     Args:
         coarse: (32, 32) luma grid, 0..255.
-        fine: the same of the picture that shows a window of it.
+        fine: (side, side) luma of the picture that shows a window of it, as fine or finer.
         start: a window that is right to about a cell, or what a fit that stopped early left off with.
         steps: at most; one is always taken.
     """
@@ -187,8 +187,12 @@ def _gradient(grid: Array) -> tuple[Array, Array]:
 
 
 def _clamped(window: Window, step: Array) -> Window:
+    """The window after a step; a border stays on the picture unless it began far outside, in a frame."""
     low, high = -_OVERHANG, 1 + _OVERHANG
-    x0, y0, x1, y1 = (min(max(float(at + by), low), high) for at, by in zip(window, step, strict=True))
+    x0, y0, x1, y1 = (
+        min(max(float(at + by), low), high) if low <= at <= high else float(at + by)
+        for at, by in zip(window, step, strict=True)
+    )
     return Window(x0, y0, max(x1, x0 + _LEAST_SIDE), max(y1, y0 + _LEAST_SIDE))
 
 

@@ -45,14 +45,15 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
     overall = _overall(luma, common, settings)
     if overall >= 1:
         local = float(heat.max())
-        return Scores(local, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
-    heat = with_texture(heat, common, settings)
-    return Scores(float(heat.max()), overall, peaks_of(heat))
+        return Scores(local, 0.0, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
+    heat = with_texture(heat, common, settings.texture_energy)
+    return Scores(float(heat.max()), overall, overall, peaks_of(heat))
 
 
 def _overall(luma: Array, common: Common, settings: CompareSettings) -> float:
     quiet = means(luma, GLOBAL_SIDE)
-    pattern = disturbance(quiet, np.zeros_like(quiet), np.zeros_like(quiet)) / settings.close_global_energy
+    energy = disturbance(quiet, np.zeros_like(quiet), np.zeros_like(quiet))
+    pattern = float(energy.mean()) / settings.close_global_energy
     return max(pattern, grain(common) / settings.grain_energy)
 
 

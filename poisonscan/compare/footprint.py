@@ -25,7 +25,7 @@ from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, Box
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
-    from poisonscan.compare.pictures import Reading
+    from poisonscan.compare.reading import Reading
     from poisonscan.compare.score import Peak
     from poisonscan.config import CompareSettings
     from poisonscan.records import Fingerprint

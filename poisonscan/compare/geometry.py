@@ -34,6 +34,8 @@ class Window(NamedTuple):
 
 
 WHOLE = Window(0.0, 0.0, 1.0, 1.0)
+STICKS_OUT = 0.002
+"""Sides by which a window reaches beyond a border when the picture is taken to show more there."""
 
 
 class Axis(NamedTuple):
@@ -60,7 +62,9 @@ class Axes(NamedTuple):
 def axes(window: Window, coarse_side: int, fine_side: int) -> Axes:
     """Coarse cells within a window of the coarse grid, as a fine grid that spans the window sees them.
 
-    A cell that sticks out by less than a twentieth of a cell counts as covered.
+    A cell that sticks out by less than a twentieth of a cell counts as covered. Along a border beyond which
+    the fine picture shows more, a frame for instance, that would smear into the outermost cells: they are
+    left out where the fine grid is known well enough for it to show.
     """
     down = _edges(window.y0, window.y1, coarse_side, fine_side)
     across = _edges(window.x0, window.x1, coarse_side, fine_side)
@@ -78,8 +82,10 @@ class _Edges(NamedTuple):
 
 
 def _edges(start: float, stop: float, coarse_side: int, fine_side: int) -> _Edges:
-    first = max(math.ceil(start * coarse_side - 0.05), 0)
-    last = min(math.floor(stop * coarse_side + 0.05), coarse_side)
+    finer = fine_side > coarse_side
+    before, after = finer and start < -STICKS_OUT, finer and stop > 1 + STICKS_OUT
+    first = max(math.ceil(start * coarse_side - 0.05), int(before))
+    last = min(math.floor(stop * coarse_side + 0.05), coarse_side - int(after))
     at = (np.arange(first, last + 1) / coarse_side - start) / (stop - start) * fine_side
     return _Edges(np.minimum(np.maximum(at, 0.0), fine_side), first, last)
 

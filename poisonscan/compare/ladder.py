@@ -10,9 +10,10 @@ from poisonscan.fingerprint.hashes import hamming
 from poisonscan.records import Comparison, Fingerprint, Published, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from poisonscan.config import CompareSettings
+    from poisonscan.fingerprint.detail import Detail
 
 PHASH_BITS = 64
 
@@ -47,14 +48,26 @@ def judge_bytes(baseline: Baseline, digests: Mapping[str, str], essence: str | N
     return None
 
 
-def judge(baseline: Baseline, new: Fingerprint, settings: CompareSettings) -> Comparison:
-    """The verdict on a decoded picture."""
+def judge(
+    baseline: Baseline,
+    new: Fingerprint,
+    settings: CompareSettings,
+    detail: Callable[[], Detail] | None = None,
+) -> Comparison:
+    """The verdict on a decoded picture.
+
+    Args:
+        baseline: what the row was.
+        new: what the picture is now.
+        settings: the thresholds.
+        detail: gives the new picture's detail, where it is at hand (see `pictures.measure`).
+    """
     digests = {"sha256": new.sha256, "sha512": new.sha512 or "", "md5": new.md5 or ""}
     early = judge_bytes(baseline, digests, new.essence)
     if early is not None:
         return early
     if baseline.fingerprint is not None:
-        return compare_pictures(baseline.fingerprint, new, settings)
+        return compare_pictures(baseline.fingerprint, new, settings, detail)
     return _judge_published(baseline.published, digests, new, settings)
 
 

@@ -12,27 +12,31 @@ change sign from cell to cell and cancel, a stamp's do not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts load when they are first used, which a process that compares nothing never does
 
-from poisonscan.compare.align import Alignment, deviation, tone_basis
+from poisonscan.compare.align import deviation, tone_basis
 from poisonscan.compare.cells import activity, laplacian, means, on_luma_cells, smoothed
 from poisonscan.compare.geometry import Axes, Window, axes, onto_fine, resample
-from poisonscan.compare.order import quantile
+from poisonscan.compare.order import median, quantile
 from poisonscan.compare.robust import robust_fit
+from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
 from poisonscan.records import LUMA_SIDE
 
 if TYPE_CHECKING:
+    from poisonscan.compare.align import Alignment
     from poisonscan.compare.geometry import Array
+    from poisonscan.compare.reading import Reading
     from poisonscan.fingerprint.grids import Grids
 
 _QUANTILE, _NORMAL = 0.8, 1.2816  # the share of cells that sets the noise, and its place on a normal
 _LEAST_CELLS = 30  # fewer than this many cells say nothing about noise
 _LEAST_TEXTURE = 0.5  # grey levels
 _FAR = 6.0  # standard deviations; beyond them a normal has 1e-10
+_TONED, _SHARPENED = 2.0, 0.2  # grey levels, and share of the texture, that mean toning and sharpening
 _LEAST_CONTRAST, _GAINS = 4.0, (0.3, 3.0)  # of a tone curve: its slope is told from that on, within those
 
 
@@ -44,18 +48,30 @@ class Model:
         busy: activity above which a cell counts as busy, grey levels.
         level: least and most noise where the picture is quiet, grey levels.
         slope: least and most noise for each grey level of activity.
+        exact: least level and slope where the new picture was measured on the old one's cells and is neither
+            toned nor sharpened.
     """
 
     busy: float
     level: tuple[float, float]
     slope: tuple[float, float]
+    exact: tuple[float, float]
+
+    def between(self, unrest: float) -> Model:
+        """The same with its least noise that far, 0..1, from the exact one."""
+        level, slope = (
+            exact + unrest * (most_careful - exact)
+            for exact, most_careful in zip(self.exact, (self.level[0], self.slope[0]), strict=True)
+        )
+        return replace(self, level=(level, self.level[1]), slope=(slope, self.slope[1]))
 
 
-LUMA = Model(busy=4.0, level=(0.8, 4.0), slope=(0.05, 0.35))
-"""0.8 is what rounding both grids (0.41 rms) and JPEG leave at the least. Slopes seen: 0.02 to 0.10
-for re-encoding, to 0.16 for nearest-neighbour resizing and sharpening, 0.2 to 0.35 after a crop."""
+LUMA = Model(busy=4.0, level=(0.8, 4.0), slope=(0.05, 0.35), exact=(0.4, 0.02))
+"""0.8 is what rounding both grids (0.41 rms) and JPEG leave at the least, 0.4 where only one is rounded.
+Slopes seen: 0.02 to 0.10 for re-encoding, to 0.16 for nearest-neighbour resizing and sharpening, 0.2 to 0.35
+after a crop that is interpolated, and next to none after one that is measured on the old cells."""
 
-CHROMA = Model(busy=2.0, level=(1.0, 4.0), slope=(0.15, 0.5))
+CHROMA = Model(busy=2.0, level=(1.0, 4.0), slope=(0.15, 0.5), exact=(0.4, 0.05))
 """Codecs store chroma at half the resolution and quantise it more coarsely."""
 
 
@@ -100,45 +116,48 @@ class Plane:
         return _within(level, (least, self.model.level[1])), _within(slope, self.model.slope)
 
 
-def luma_plane(fit: Alignment, coarse: Grids, texture: Array) -> Plane:
+def luma_plane(reading: Reading, texture: Array, gain: float) -> Plane:
     """The residual of luma after everything that an innocent host may do to it at once.
 
     Curves and saturation are applied to red, green and blue, so that new luma is no function of old
     luma alone: a cubic in luma and a linear share of both chroma planes follows them. A share of the
-    old picture's Laplacian follows sharpening and softening, a share of `_lost_detail` the error of
-    laying cells over other cells.
+    old picture's Laplacian follows sharpening and softening, and a share of `_laid_otherwise` what laying
+    the new picture on these cells leaves.
 
     Args:
-        fit: the alignment.
-        coarse: grids of the picture whose cells are compared.
+        reading: how the pictures lie.
         texture: (rows, columns) of the old picture on the cells in common, grey levels.
+        gain: by how much the new picture's squared texture was scaled, if it was measured on the old cells.
     """
+    fit, coarse = reading.fit, reading.coarse
     known = coarse.luma[fit.rows, fit.columns]
     colours = _on_luma_cells(coarse.chroma)[:, fit.rows, fit.columns]
     sharpness = laplacian(coarse.luma)[fit.rows, fit.columns]
-    others = np.stack([*colours, sharpness, _lost_detail(fit, coarse)]).reshape(4, -1) / 128
+    others = np.stack([*colours, sharpness, _laid_otherwise(reading)]).reshape(4, -1) / 128
     shapes = np.concatenate([tone_basis(known), others])
     solution, _ = robust_fit(shapes, fit.seen.ravel())
     expected = np.clip((solution @ shapes).reshape(known.shape), 0, 255)
-    gain = _within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
+    contrast = _within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
     busy = np.hypot(activity(coarse.luma)[fit.rows, fit.columns], smoothed(texture))
-    return Plane(fit.seen - expected, busy, _clipping(expected, gain * colours, gain * texture), LUMA)
+    clipping = _clipping(expected, contrast * colours, contrast * texture)
+    model = LUMA.between(_unrest(expected - known, gain)) if reading.exact else LUMA
+    return Plane(fit.seen - expected, busy, clipping, model)
 
 
-def chroma_planes(fit: Alignment, coarse: Grids, fine: Grids, clipping: Array) -> tuple[Axes, list[Plane]]:
+def chroma_planes(reading: Reading, clipping: Array, gain: float) -> tuple[Axes, list[Plane]]:
     """The residuals of Cb and Cr, each fitted linearly to the old colours (saturation, white balance).
 
     Args:
-        fit: the alignment.
-        coarse: grids of the picture whose cells are compared.
-        fine: grids of the other.
+        reading: how the pictures lie.
         clipping: (rows, columns) extra noise of luma on its cells in common.
+        gain: as for `luma_plane`.
 
     Returns:
         The axes of the chroma cells in common, and the planes.
     """
+    fit, coarse, fine = reading.fit, reading.coarse, reading.fine
     side = coarse.chroma.shape[1]
-    vertical, horizontal = axes(fit.window, side, side)
+    vertical, horizontal = axes(fit.window, side, fine.chroma.shape[1])
     cells = slice(vertical.first, vertical.last), slice(horizontal.first, horizontal.last)
     everywhere = np.zeros_like(coarse.luma)
     everywhere[fit.rows, fit.columns] = clipping
@@ -149,9 +168,38 @@ def chroma_planes(fit: Alignment, coarse: Grids, fine: Grids, clipping: Array) -
     for old, new in zip(coarse.chroma, fine.chroma, strict=True):
         seen = vertical.matrix @ new @ horizontal.matrix.T
         solution, _ = robust_fit(shapes, seen.ravel())
-        difference = seen - (solution @ shapes).reshape(seen.shape)
-        planes.append(Plane(difference, activity(old)[cells], clipped, CHROMA))
+        expected = (solution @ shapes).reshape(seen.shape)
+        model = CHROMA.between(_unrest(expected - old[cells], gain)) if reading.exact else CHROMA
+        planes.append(Plane(seen - expected, activity(old)[cells], clipped, model))
     return Axes(vertical, horizontal), planes
+
+
+def _unrest(toned: Array, gain: float) -> float:
+    """How far a picture is from being the old one re-encoded, 0..1.
+
+    What clipping and sharpening leave lies beside edges and in the brightest places, not everywhere, so
+    that the noise fitted to all cells does not tell of it.
+
+    Args:
+        toned: by how much each cell was toned, grey levels.
+        gain: by how much squared texture was scaled.
+    """
+    sharpened = math.sqrt(max(gain, 1.0)) - 1
+    return min(max(median(np.abs(toned)) / _TONED, sharpened / _SHARPENED), 1.0)
+
+
+def _laid_otherwise(reading: Reading) -> Array:
+    """(rows, columns): what is left in cells by the way in which the new picture came to lie on them.
+
+    Where it was measured there, sharpening at the scale of its detail is all: what crosses the borders of
+    cells. The new picture's own, since the old one's is not known so finely.
+    """
+    fit, fine = reading.fit, reading.fine
+    if not isinstance(fine, Detail):
+        return _lost_detail(fit, reading.coarse)
+    vertical, horizontal = axes(fit.window, LUMA_SIDE, DETAIL_SIDE)
+    crossing: Array = vertical.matrix @ laplacian(fine.luma) @ horizontal.matrix.T
+    return crossing
 
 
 def _lost_detail(fit: Alignment, coarse: Grids) -> Array:

@@ -12,12 +12,16 @@ import numpy as np
 import scipy
 
 from poisonscan.compare import texture
+from poisonscan.compare.cells import means
 from poisonscan.compare.geometry import Window
 from poisonscan.compare.residual import chroma_planes, luma_plane
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from poisonscan.compare.align import Alignment
     from poisonscan.compare.geometry import Array
+    from poisonscan.compare.reading import Reading
     from poisonscan.compare.residual import Plane
     from poisonscan.compare.texture import Common
     from poisonscan.config import CompareSettings
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 GLOBAL_SIDE = 4  # cells: patterns of the known blend attacks repeat every 5 to 8 cells
 _GLOBAL_SLOPE, _GLOBAL_FLOOR = 0.1, 1.0
 _MOVED = 1.5  # of the threshold: cells laid over other cells disturb the whole
+_CALM = 0.25  # share of squares without a peak from which these speak for the whole
 _GLOBAL_MOST = 25.0  # a single square's say: 5 standard deviations
 
 
@@ -49,35 +54,51 @@ class Scores:
     Attributes:
         local: energy of the strongest square over its threshold.
         overall: disturbance of the whole picture over its threshold.
+        elsewhere: the same of what lies outside the peaks; a large stamp disturbs the whole, but not that.
         peaks: connected regions above their threshold, strongest first.
     """
 
     local: float
     overall: float
+    elsewhere: float
     peaks: tuple[Peak, ...]
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether a pattern lies over the whole picture, rather than a change in some places."""
+        return min(self.overall, self.elsewhere) >= 1 and self.overall >= self.local
 
-def scores(fit: Alignment, coarse: Grids, fine: Grids, settings: CompareSettings, *, framed: bool) -> Scores:
-    """Score the residuals of an alignment.
 
-    Args:
-        fit: the alignment.
-        coarse: grids of the picture whose cells are compared.
-        fine: grids of the other.
-        settings: the thresholds.
-        framed: whether `coarse` is the new picture. Noise goes by the old one's texture, which whoever
-            stamps the new one cannot raise.
-    """
-    luma = luma_plane(fit, coarse, texture.of_old(fit, coarse, fine, framed=framed))
+def scores(reading: Reading, settings: CompareSettings) -> Scores:
+    """Score the residuals of a reading by the thresholds of `settings`."""
+    fit, coarse, fine, framed = reading.fit, reading.coarse, reading.fine, reading.framed
+    # Of a framed picture, too few cells are left to tell its flattest from its busiest by.
+    common = None if framed else texture.in_common(fit, coarse, fine)
+    gain = texture.gain(common) if common and reading.exact else 1.0
+    # Noise goes by the old picture's texture, which whoever stamps the new one cannot raise.
+    luma = luma_plane(reading, texture.of_old(fit, coarse, fine, framed=framed), gain)
     # Energies of independent planes add up, as chi-squared ones do.
-    heat = _luma_heat(fit, luma, coarse, settings) + _chroma_heat(fit, coarse, fine, luma.clipping, settings)
+    heat = _luma_heat(fit, luma, coarse, settings) + _chroma_heat(reading, luma.clipping, gain, settings)
     least = settings.global_energy * (_MOVED if framed or texture.moved(fit.window) else 1.0)
-    overall = disturbance(*luma.means(min(GLOBAL_SIDE, *luma.difference.shape))) / least
-    if not framed:  # of a framed picture, too few cells are left to tell its flattest from its busiest by
-        common = texture.in_common(fit, coarse, fine)
-        overall = max(overall, texture.grain(common) / settings.grain_energy)
-        heat = with_texture(heat, common, settings)
-    return Scores(float(heat.max()), overall, peaks_of(heat))
+    side = min(GLOBAL_SIDE, *luma.difference.shape)
+    energy = disturbance(*luma.means(side), gain) / least
+    grain = 0.0
+    if common:
+        grain = texture.grain(common) / settings.grain_energy
+        heat = with_texture(heat, common, _texture_threshold(reading, settings))
+    overall = max(float(energy.mean()), grain)
+    elsewhere = max(_outside(energy, heat[fit.rows, fit.columns] >= 1, side), grain)
+    return Scores(float(heat.max()), overall, elsewhere, peaks_of(heat))
+
+
+def _texture_threshold(reading: Reading, settings: CompareSettings) -> float:
+    return settings.exact_texture_energy if reading.exact else settings.texture_energy
+
+
+def _outside(energy: Array, hot: NDArray[np.bool_], side: int) -> float:
+    """Mean energy of the squares that no hot cell lies in; of all where those are most of the picture."""
+    calm = means(hot.astype(np.float64), side) == 0
+    return float(energy[calm].mean() if calm.mean() >= _CALM else energy.mean())
 
 
 def peaks_of(heat: Array) -> tuple[Peak, ...]:
@@ -104,11 +125,10 @@ def _luma_heat(fit: Alignment, luma: Plane, coarse: Grids, settings: CompareSett
     return heat
 
 
-def _chroma_heat(
-    fit: Alignment, coarse: Grids, fine: Grids, clipping: Array, settings: CompareSettings
-) -> Array:
+def _chroma_heat(reading: Reading, clipping: Array, gain: float, settings: CompareSettings) -> Array:
     """The same from the chroma planes, each luma cell with the score of the chroma cell under its centre."""
-    (vertical, horizontal), planes = chroma_planes(fit, coarse, fine, clipping)
+    coarse = reading.coarse
+    (vertical, horizontal), planes = chroma_planes(reading, clipping, gain)
     heat = np.zeros_like(coarse.chroma[0])
     inside = heat[vertical.first : vertical.last, horizontal.first : horizontal.last]
     for plane in planes:
@@ -120,7 +140,7 @@ def _chroma_heat(
     return whole
 
 
-def with_texture(heat: Array, common: Common, settings: CompareSettings) -> Array:
+def with_texture(heat: Array, common: Common, threshold: float) -> Array:
     """(32, 32): the higher of the heat and the score of the new texture in each cell.
 
     The heat alone where it says enough: cells of texture are twice as wide and would blur what it shows.
@@ -129,7 +149,7 @@ def with_texture(heat: Array, common: Common, settings: CompareSettings) -> Arra
         return heat
     found = heat.copy()
     cells = found[common.rows, common.columns]
-    np.maximum(cells, texture.excess(common) / settings.texture_energy, out=cells)
+    np.maximum(cells, texture.excess(common) / threshold, out=cells)
     return found
 
 
@@ -153,8 +173,8 @@ def _luma_thresholds(settings: CompareSettings) -> tuple[float, ...]:
     return settings.luma_energy_1, settings.luma_energy_2, settings.luma_energy_3, settings.luma_energy_4
 
 
-def disturbance(difference: Array, active: Array, clipped: Array) -> float:
-    """Mean energy of the smoothed residual under a noise that is not fitted.
+def disturbance(difference: Array, active: Array, clipped: Array, gain: float = 1.0) -> Array:
+    """Energy of the smoothed residual in each square, under a noise that is not fitted.
 
     What re-encoding leaves changes sign from cell to cell and averages out; a pattern laid over the
     picture does not, and a fitted noise would take it for noise.
@@ -163,6 +183,8 @@ def disturbance(difference: Array, active: Array, clipped: Array) -> float:
         difference: of a plane, averaged over squares of GLOBAL_SIDE cells, grey levels.
         active: its activity, likewise.
         clipped: its clipping, likewise.
+        gain: by how much squared texture was scaled: what sharpening leaves grows as texture does.
     """
-    noise = _GLOBAL_FLOOR + (_GLOBAL_SLOPE * active) ** 2 + clipped**2
-    return float(np.minimum(difference**2 / noise, _GLOBAL_MOST).mean())
+    noise = _GLOBAL_FLOOR + max(gain, 1.0) * (_GLOBAL_SLOPE * active) ** 2 + clipped**2
+    energy: Array = np.minimum(difference**2 / noise, _GLOBAL_MOST)
+    return energy

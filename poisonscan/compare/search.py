@@ -20,6 +20,7 @@ LEAST_CELLS = 6
 """Smallest window searched, in cells of SIDE: a crop to less than half the side on each axis."""
 _LEAST_CORRELATION = 0.6  # of a window tried: true windows reach 0.9
 _ALIKE = 1.5 / 16  # candidates whose borders differ by no more than this lead to the same window
+_PLAIN = 6.0  # grey levels by which the cells of a bar may differ
 _MOST = 2  # candidates of one orientation
 
 
@@ -48,16 +49,45 @@ def candidates(coarse: Array, fine: Array, aspect: float) -> list[Candidate]:
             if `fine` was cut out and scaled without distortion.
     """
     small = resample(coarse, SIDE, SIDE)
-    sizes = [
-        (height, width)
-        for width in range(LEAST_CELLS, SIDE + 1)
-        if LEAST_CELLS <= (height := round(width * aspect)) <= SIDE and (height, width) != small.shape
-    ]
+    longer = range(LEAST_CELLS, SIDE + 1)
+    sizes = [(side, round(side / aspect)) if aspect > 1 else (round(side * aspect), side) for side in longer]
+    sizes = [size for size in sizes if min(size) >= LEAST_CELLS and size != small.shape]
     if not sizes:
         return []
     found = _best_places(small - small.mean(), [resample(fine, *size) for size in sizes])
     found.sort(reverse=True)
     return sorted(_distinct(found, mirrored=False) + _distinct(found, mirrored=True), reverse=True)
+
+
+def in_a_frame(coarse: Array, fine: Array) -> Window | None:
+    """What plain bars leave of a picture, if it has broader ones than the picture that may lie between them.
+
+    Narrow panoramas and line drawings, which correlate with little, are found by their bars alone.
+
+    Args:
+        coarse: (32, 32) luma grid of the picture that may have bars.
+        fine: (32, 32) luma grid of the other.
+    """
+    bars, own = _bars(coarse), _bars(fine)
+    side = len(coarse)
+    top, bottom, left, right = bars
+    if not any(there > here for there, here in zip(bars, own, strict=True)):
+        return None
+    if min(side - top - bottom, side - left - right) < LEAST_CELLS * side / SIDE:
+        return None
+    return Window(left / side, top / side, 1 - right / side, 1 - bottom / side)
+
+
+def _bars(grid: Array) -> tuple[int, int, int, int]:
+    """How many rows from the top and bottom, and columns from the left and right, are one plain bar."""
+    top, bottom, left, right = (_alike_first(lines) for lines in (grid, grid[::-1], grid.T, grid.T[::-1]))
+    return top, bottom, left, right
+
+
+def _alike_first(lines: Array) -> int:
+    """How many lines from the first are of the first one's level all along; 0 where all are."""
+    plain = np.abs(lines - np.median(lines[0])).max(axis=1) <= _PLAIN
+    return 0 if plain.all() else int(plain.argmin())
 
 
 def _distinct(found: list[Candidate], *, mirrored: bool) -> list[Candidate]:

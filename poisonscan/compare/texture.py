@@ -6,14 +6,16 @@ place. Checks or noise may hardly move the means of the cells they lie in, but c
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from poisonscan.compare.cells import activity, highest_around, on_luma_cells
-from poisonscan.compare.geometry import WHOLE, axes
+from poisonscan.compare.geometry import STICKS_OUT, WHOLE, axes
 from poisonscan.compare.order import median
-from poisonscan.records import LUMA_SIDE
+from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
+from poisonscan.records import LUMA_SIDE, TEXTURE_SIDE
 
 if TYPE_CHECKING:
     from poisonscan.compare.align import Alignment
@@ -25,7 +27,8 @@ _MOST_GAIN = 4.0  # of squares: sharpening at most doubles texture
 _FLOOR, _SHARE = 900.0, 0.5  # of the noise of one cell: squared grey levels, and share of what is expected
 _BETWEEN = 0.5  # share of the activity between cells that may have become texture within them
 _STILL = 0.3 / 32  # sides by which a window may be off before its cells count as moved
-_STICKS_OUT, _EDGE = 0.002, 2  # sides by which a window reaches out, and cells that lie at a border then
+_EDGE = 2  # cells along a border that the new picture goes beyond
+_GROUP = LUMA_SIDE // TEXTURE_SIDE  # luma cells a side whose texture is remembered as one
 
 
 class Common(NamedTuple):
@@ -53,13 +56,17 @@ def as_they_lie(old: Grids, new: Grids) -> Common:
     return Common(before, after, before, before, slice(0, LUMA_SIDE), slice(0, LUMA_SIDE))
 
 
-def in_common(fit: Alignment, coarse: Grids, fine: Grids) -> Common:
+def in_common(fit: Alignment, coarse: Grids, fine: Grids | Detail) -> Common:
     """Of two pictures as they were aligned, the old one being the coarse one.
 
     Where cells have moved, what was next to a cell may lie in it now, and steps between cells within one.
+    Nothing has where the new picture was measured on the old one's cells.
     """
     cells = fit.rows, fit.columns
     before, after = _squares(coarse), _resampled(fit, fine)
+    if isinstance(fine, Detail):
+        most = _open_border(before, fit.window)[cells]
+        return Common(before[cells], after, most, most, *cells)
     most, calm = before, before[cells]
     if moved(fit.window):
         most = highest_around(before) + _BETWEEN * highest_around(activity(coarse.luma) ** 2)
@@ -81,12 +88,12 @@ def _open_border(most: Array, window: Window) -> Array:
         (-window.x0, most[:, :_EDGE]),
         (window.x1 - 1, most[:, -_EDGE:]),
     ):
-        if outside > _STICKS_OUT:
+        if outside > STICKS_OUT:
             border[:] = np.inf
     return most
 
 
-def of_old(fit: Alignment, coarse: Grids, fine: Grids, *, framed: bool) -> Array:
+def of_old(fit: Alignment, coarse: Grids, fine: Grids | Detail, *, framed: bool) -> Array:
     """(rows, columns): texture of the old picture on the luma cells in common, grey levels.
 
     Args:
@@ -104,10 +111,39 @@ def _squares(grids: Grids) -> Array:
     return on_luma_cells(grids.texture**2)
 
 
-def _resampled(fit: Alignment, fine: Grids) -> Array:
+def _resampled(fit: Alignment, fine: Grids | Detail) -> Array:
+    """(rows, columns): squared texture of the fine picture on the luma cells in common."""
+    if isinstance(fine, Detail):
+        vertical, horizontal = axes(fit.window, LUMA_SIDE, DETAIL_SIDE)
+        mean, square = vertical.matrix @ np.stack([fine.green, fine.square]) @ horizontal.matrix.T
+        return _grouped(np.maximum(square - mean * mean, 0), vertical.first, horizontal.first)
     vertical, horizontal = axes(fit.window, LUMA_SIDE, LUMA_SIDE)
     squares: Array = np.maximum(vertical.matrix @ _squares(fine) @ horizontal.matrix.T, 0)
     return squares
+
+
+def _grouped(cells: Array, top: int, left: int) -> Array:
+    """Each cell with the mean of those of its group that are there, as the old texture is remembered.
+
+    Args:
+        cells: (rows, columns) of luma cells.
+        top: which row of the whole grid the first one is.
+        left: which column.
+    """
+    down, across = (
+        _membership(first, length) for first, length in zip((top, left), cells.shape, strict=True)
+    )
+    grouped: Array = down @ cells @ across
+    return grouped
+
+
+@lru_cache(maxsize=64)
+def _membership(first: int, length: int) -> Array:
+    """(length, length) symmetric: the share of each cell in the mean of another one's group."""
+    group = np.arange(first, first + length) // _GROUP
+    same = (group[:, None] == group).astype(np.float64)
+    shares: Array = same / same.sum(axis=1)
+    return shares
 
 
 def grain(common: Common) -> float:
@@ -117,6 +153,11 @@ def grain(common: Common) -> float:
     """
     line = _line(common)
     return line.added / (_GRAIN_FLOOR + _GRAIN_SHARE * line.least)
+
+
+def gain(common: Common) -> float:
+    """By how much squared texture was scaled, 0..4; sharpening scales it by 1.5 to 2.5."""
+    return _line(common).gain
 
 
 def excess(common: Common) -> Array:
@@ -143,8 +184,9 @@ class _Line(NamedTuple):
 
 def _line(common: Common) -> _Line:
     """A line through two points: medians of the old picture's flattest quarter and of its busier half."""
-    before, after = common.old.ravel(), common.new.ravel()
-    order = common.calm.ravel().argsort()
+    counts = np.isfinite(common.calm)  # all do but those along an open border, which a frame reaches into
+    before, after, calm = common.old[counts], common.new[counts], common.calm[counts]
+    order = calm.argsort()
     flat, busy = order[: len(order) // 4], order[len(order) // 2 :]
     flat_before, flat_after = median(before[flat]), median(after[flat])
     rise = (median(after[busy]) - flat_after) / max(median(before[busy]) - flat_before, 1e-3)

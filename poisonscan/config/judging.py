@@ -53,6 +53,9 @@ class CompareSettings(Settings):
     texture_energy: float = setting(
         1.5, "energy of new texture in one cell from which it was edited", least=0
     )
+    exact_texture_energy: float = setting(
+        2.25, "the same where the new picture was measured on the old one's cells", least=0
+    )
     global_energy: float = setting(0.215, "energy of the whole from which a pattern lies over it", least=0)
     grain_energy: float = setting(4.0, "energy of fine noise from which it lies over the whole", least=0)
     crop_area: float = setting(

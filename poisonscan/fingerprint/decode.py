@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import numpy as np
 import PIL
 from PIL import ExifTags, Image, ImageOps, features
 
+from poisonscan.fingerprint.detail import Detail, detail_of
 from poisonscan.fingerprint.essence import EXIF_ERRORS, essence, pixels_essence
-from poisonscan.fingerprint.grids import SIDEWAYS, grids_of, pack, turned
+from poisonscan.fingerprint.grids import SIDEWAYS, grids_of, pack, turn, turned
 from poisonscan.fingerprint.hashes import byte_digests, exact_phash, phash
 from poisonscan.fingerprint.sniff import ALLOWED_FORMATS, describe, format_of
 from poisonscan.fingerprint.working import ask_for, reduction, working_picture
@@ -30,7 +32,35 @@ def decoder_version() -> str:
     return f"Pillow {PIL.__version__} libjpeg-turbo {features.version('libjpeg_turbo')}"
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded picture: what is remembered of it, and its working pixels while they are at hand.
+
+    Attributes:
+        fingerprint: what is remembered.
+        pixels: (height, width, 3) uint8, at its working size and as stored.
+        extent: how many rows and columns of them the picture fills.
+        orientation: 1 to 8, by which they are to be turned.
+    """
+
+    fingerprint: Fingerprint
+    pixels: NDArray[np.uint8] = field(repr=False)
+    extent: tuple[float, float]
+    orientation: int
+
+    def detail(self) -> Detail:
+        """The picture finer than it is remembered, upright."""
+        stored = detail_of(self.pixels, self.extent)
+        return Detail(*(turn(plane, self.orientation) for plane in stored))
+
+
 def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerprint | DecodeFailure:
+    """What is remembered of a picture; arguments and errors as for `decoded`."""
+    picture = decoded(body, published, max_pixels)
+    return picture.fingerprint if isinstance(picture, Decoded) else picture
+
+
+def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | DecodeFailure:
     """Decode a picture and describe it.
 
     Args:
@@ -55,10 +85,11 @@ def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerpri
             ask_for(image, reduction(width, height))
         image.load()
         working, extent = working_picture(rgb(image), width, height)
-        grids = grids_of(np.asarray(working), extent)
+        pixels = np.asarray(working)
+        grids = grids_of(pixels, extent)
         orientation = orientation_of(image)
         luma, chroma, texture = pack(turned(grids, orientation))
-        return Fingerprint(
+        remembered = Fingerprint(
             **byte_digests(body, published),
             essence=coded or pixels_essence(turned_upright(image)),
             phash=exact_phash(image) if published.phash else phash(grids.luma),
@@ -70,6 +101,7 @@ def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerpri
             texture=texture,
             decoder=decoder_version(),
         )
+        return Decoded(remembered, pixels, extent, orientation)
 
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ RGB_TO_YCBCR = np.array(
 )
 """ITU-T T.871 (JFIF), section 7: the same transform that JPEG stores pictures in."""
 
-_MIDDLE = 128.0
+MIDDLE = 128.0
 """Grey levels taken off before squaring, so that float32 holds the squares of a flat cell well enough."""
 
 
@@ -73,10 +73,10 @@ def grids_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = Non
     colours = (RGB_TO_YCBCR @ means.reshape(3, -1)).reshape(means.shape)
     to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
     green = pixels[..., 1:2].astype(np.float32)
-    green -= np.float32(_MIDDLE)
+    green -= np.float32(MIDDLE)
     green *= green
     (square,) = area_means(green, LUMA_SIDE, extent)
-    texture = _texture(means[1] - _MIDDLE, square.astype(np.float64))
+    texture = _texture(means[1] - MIDDLE, square.astype(np.float64))
     return Grids(colours[0], to_chroma @ colours[1:] @ to_chroma.T, texture)
 
 
@@ -94,16 +94,15 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 def turned(grids: Grids, orientation: int) -> Grids:
     """The grids of the picture turned as its EXIF orientation, 1 to 8, says (CIPA DC-008, section 4.6.4)."""
-    if orientation == 1:
-        return grids
+    return grids if orientation == 1 else Grids(*(turn(grid, orientation) for grid in grids))
+
+
+def turn(grid: NDArray[np.float64], orientation: int) -> NDArray[np.float64]:
+    """One grid, (..., rows, columns), turned likewise."""
     axes = (-1, -2) if orientation in SIDEWAYS else (-2, -1)
     down = -1 if orientation in {3, 4, 7, 8} else 1
     across = -1 if orientation in {2, 3, 6, 7} else 1
-
-    def turn(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.moveaxis(grid, axes, (-2, -1))[..., ::down, ::across]
-
-    return Grids(turn(grids.luma), turn(grids.chroma), turn(grids.texture))
+    return np.moveaxis(grid, axes, (-2, -1))[..., ::down, ::across]
 
 
 def pack(grids: Grids) -> tuple[bytes, bytes, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poisonscan.compare.ladder import judge
-from poisonscan.fingerprint.decode import fingerprint
+from poisonscan.fingerprint.decode import decoded
 from poisonscan.records import DecodeFailure, Published, Verdict
 
 if TYPE_CHECKING:
@@ -34,10 +34,11 @@ def examine(
     compare: CompareSettings,
 ) -> Examined | DecodeFailure:
     """Decode a picture and compare it with each baseline. Called in a sandbox worker."""
-    picture = fingerprint(body, published, max_pixels)
+    picture = decoded(body, published, max_pixels)
     if isinstance(picture, DecodeFailure):
         return picture
-    return Examined(picture, tuple(judge(baseline, picture, compare) for baseline in baselines))
+    seen = picture.fingerprint
+    return Examined(seen, tuple(judge(baseline, seen, compare, picture.detail) for baseline in baselines))
 
 
 async def examine_safely(

@@ -43,3 +43,17 @@ def test_only_covered_cells_are_in_common(start: float, stop: float, first: int,
     vertical = axes(Window(0.0, start, 1.0, stop), 32, 32).vertical
     assert (horizontal.first, horizontal.last) == (first, last)
     assert (vertical.first, vertical.last) == (first, last)
+
+
+def test_cells_beside_a_frame_are_left_out_where_the_fine_grid_shows_it() -> None:
+    wide = Window(-0.25, 0.0, 1.25, 1.0)
+    assert axes(wide, 32, 96).horizontal[1:] == (1, 31)
+    assert axes(wide, 32, 96).vertical[1:] == (0, 32)
+    assert axes(wide, 32, 32).horizontal[1:] == (0, 32)
+
+
+@given(arrays(np.float64, (96, 96), elements=st.floats(0, 255)))
+def test_cells_that_nest_in_a_finer_grid_are_averaged_exactly(fine: np.ndarray) -> None:
+    vertical, horizontal = axes(Window(0.0, 0.0, 1.0, 1.0), 32, 96)
+    expected = fine.reshape(32, 3, 32, 3).mean(axis=(1, 3))
+    assert np.allclose(vertical.matrix @ fine @ horizontal.matrix.T, expected)

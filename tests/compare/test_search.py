@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from poisonscan.compare.geometry import resample
-from poisonscan.compare.search import LEAST_CELLS, SIDE, candidates
+from poisonscan.compare.search import LEAST_CELLS, SIDE, candidates, in_a_frame
 from poisonscan.fingerprint.grids import unpack
 from tests.compare.pairs import edited, original, seen
 
@@ -57,3 +57,31 @@ def test_correlations_are_those_of_the_definition() -> None:
 def test_a_shape_that_fits_nowhere_has_no_candidates() -> None:
     luma = unpack(original(2)).luma
     assert candidates(luma, luma, (LEAST_CELLS - 2) / SIDE / 2) == []
+
+
+@pytest.mark.parametrize("aspect", [2.6, 2.88, 1 / 2.6, 1 / 2.88])
+def test_windows_of_narrow_panoramas_are_tried(aspect: float) -> None:
+    luma = unpack(original(2)).luma
+    height, width = (32, round(32 / aspect)) if aspect > 1 else (round(32 * aspect), 32)
+    part = resample(luma[:height, :width], 32, 32)
+    (best, *_) = candidates(luma, part, aspect)
+    assert np.allclose(best.window, (0, 0, width / 32, height / 32), atol=1.5 / 32)
+
+
+@pytest.mark.parametrize("level", [0.0, 255.0])
+@pytest.mark.parametrize(("top", "left", "height", "width"), [(8, 0, 16, 32), (0, 5, 32, 22), (4, 4, 24, 24)])
+def test_plain_bars_are_a_frame(level: float, top: int, left: int, height: int, width: int) -> None:
+    luma = unpack(original(3)).luma
+    framed = np.full((32, 32), level)
+    framed[top : top + height, left : left + width] = resample(luma, height, width)
+    expected = np.array([left, top, left + width, top + height]) / 32
+    found = in_a_frame(framed, luma)
+    assert found is not None
+    assert np.allclose(found, expected, atol=1 / 32)
+    # What the other picture has as well is no frame, nor is one that leaves hardly anything.
+    assert in_a_frame(framed, framed) is None
+    assert in_a_frame(luma, framed) is None
+
+
+def test_a_plain_picture_has_no_frame() -> None:
+    assert in_a_frame(np.full((32, 32), 9.0), unpack(original(3)).luma) is None

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from poisonscan.compare.align import refine
 from poisonscan.compare.geometry import WHOLE, Window
-from poisonscan.compare.texture import as_they_lie, excess, grain, in_common, of_old
+from poisonscan.compare.texture import as_they_lie, excess, gain, grain, in_common, of_old
+from poisonscan.fingerprint.decode import Decoded, decoded
 from poisonscan.fingerprint.grids import Grids, unpack
-from tests.compare.pairs import edited, original, seen
+from poisonscan.records import Published
+from poisonscan.redteam.pictures import draw
+from tests.compare.pairs import MANY, edited, original, seen
+
+if TYPE_CHECKING:
+    from poisonscan.fingerprint.detail import Detail
 
 SEEDS = range(4)
+
+
+def detail(seed: int) -> Detail:
+    stream = io.BytesIO()
+    draw(seed).save(stream, "JPEG", quality=92)
+    found = decoded(stream.getvalue(), Published(), MANY)
+    assert isinstance(found, Decoded)
+    return found.detail()
 
 
 def retextured(grids: Grids, texture: np.ndarray) -> Grids:
@@ -21,10 +37,11 @@ def retextured(grids: Grids, texture: np.ndarray) -> Grids:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("gain", [0.3, 0.7, 1.0, 1.4])
-def test_texture_that_is_scaled_is_nothing_new(seed: int, gain: float) -> None:
+@pytest.mark.parametrize("factor", [0.3, 0.7, 1.0, 1.4])
+def test_texture_that_is_scaled_is_nothing_new(seed: int, factor: float) -> None:
     old = unpack(original(seed))
-    common = as_they_lie(old, retextured(old, gain * old.texture))
+    common = as_they_lie(old, retextured(old, factor * old.texture))
+    assert gain(common) == pytest.approx(factor**2, abs=0.02)
     assert excess(common).max() < 0.01
     assert abs(grain(common)) < 0.05
 
@@ -88,3 +105,24 @@ def test_a_bar_beside_the_picture_is_no_stamp() -> None:
     assert excess(in_common(fit, old, framed)).max() > 1.5
     assert excess(in_common(wider, old, framed))[:, 3:-3].max() < 1.5
     assert excess(in_common(wider, old, framed))[:, [0, 1, -2, -1]].max() == 0
+
+
+def test_detail_is_summed_up_over_the_cells_that_are_remembered_together() -> None:
+    """Of a picture that was not moved, texture of the detail is the stored one, to what rounding leaves."""
+    old = unpack(original(0))
+    fit = refine(old.luma, old.luma, WHOLE)
+    common = in_common(dataclasses.replace(fit, window=WHOLE), old, detail(0))
+    assert np.allclose(np.sqrt(common.new), np.sqrt(common.old), atol=0.6)
+    assert common.most is common.calm
+
+
+def test_cells_beside_a_frame_have_no_say_in_how_texture_was_scaled() -> None:
+    old = unpack(original(2))
+    fit = refine(old.luma, old.luma, WHOLE)
+    wider = dataclasses.replace(fit, window=Window(-0.004, 0.0, 1.004, 1.0))
+    cells = dataclasses.replace(wider, columns=slice(1, 31))
+    common = in_common(cells, old, detail(2))
+    loud = common._replace(new=np.where(np.isinf(common.calm), 1e4, common.new))
+    assert np.isinf(common.calm).any()
+    assert gain(loud) == gain(common)
+    assert grain(loud) == grain(common)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from poisonscan.compare.ladder import Baseline, judge
 from poisonscan.compare.pictures import measure
-from poisonscan.fingerprint.decode import fingerprint
+from poisonscan.fingerprint.decode import decoded, fingerprint
 from poisonscan.fingerprint.sniff import ALLOWED_FORMATS
 from poisonscan.records import DecodeFailure, Fingerprint, Published, Verdict
 from poisonscan.redteam.edits import named
@@ -76,9 +76,10 @@ def try_edit(original: Original, edit: str, seed: tuple[int, ...], settings: Com
     """Edit a picture and compare the result with it; the same seed gives the same trial."""
     with Image.open(io.BytesIO(original.png), formats=["PNG"]) as image:
         edited = named(edit).apply(image, np.random.default_rng(seed))
-    new = fingerprint(edited.data, Published(), 4 * LONGEST_SIDE**2)
-    if isinstance(new, DecodeFailure):
-        return Trial(new.verdict, new.reason)
-    said = judge(Baseline(original.fingerprint, Published()), new, settings)
-    found = measure(original.fingerprint, new, settings)
+    picture = decoded(edited.data, Published(), 4 * LONGEST_SIDE**2)
+    if isinstance(picture, DecodeFailure):
+        return Trial(picture.verdict, picture.reason)
+    new, known = picture.fingerprint, original.fingerprint
+    said = judge(Baseline(known, Published()), new, settings, picture.detail)
+    found = measure(known, new, settings, picture.detail)
     return Trial(said.verdict, said.reason, found.same, found.scores.local, found.scores.overall)
