@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poisonscan.compare.cells import means, on_luma_cells
-from poisonscan.compare.order import quantile
+from poisonscan.compare.order import median, quantile
 from poisonscan.compare.residual import activity_of
 from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, peaks_of, spread, with_texture
 from poisonscan.compare.texture import as_they_lie, grain
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from poisonscan.fingerprint.grids import Grids
 
 _MOST = 0.8  # the share of cells that must agree
+_COMPACT = 0.92  # the share that must, for what stands out to be a stamp and no object that moved
+_COLOURED, _LEAST_COLOURED = (
+    8.0,
+    8,
+)  # grey levels from which a chroma cell has a colour, and cells that tell of it
+_RECOLOURED = 0.1  # by how much their saturation may differ
 _QUANTILE, _NORMAL = 0.9, 1.645  # the share of cells that sets the noise, and its place on a normal
 _CLEARLY = 1.5  # local score that is no accident of a pattern over the whole
 _FLOOR = 0.45  # grey levels: two grids rounded to bytes differ by 0.41 rms
@@ -37,17 +43,28 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
     explains it.
     """
     luma = new.luma - old.luma
-    if quantile(np.abs(luma), _MOST) > settings.close_difference:
+    away = np.abs(luma)
+    if quantile(away, _MOST) > settings.close_difference or _recoloured(old.chroma, new.chroma):
         return None
     heat = _luma_heat(luma, activity_of(old), settings)
     np.maximum(heat, on_luma_cells(_chroma_heat(new.chroma - old.chroma, settings)), out=heat)
     common = as_they_lie(old, new)
+    if heat.max() >= 1 and quantile(away, _COMPACT) > settings.close_difference:
+        return None
     overall = _overall(luma, common, settings)
     if overall >= 1:
         local = float(heat.max())
         return Scores(local, 0.0, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
     heat = with_texture(heat, common, settings.texture_energy)
     return Scores(float(heat.max()), overall, overall, peaks_of(heat))
+
+
+def _recoloured(old: Array, new: Array) -> bool:
+    """Whether colours are stronger or weaker than they were, in most of the cells that have any."""
+    coloured = np.abs(old) >= _COLOURED
+    if coloured.sum() < _LEAST_COLOURED:
+        return False
+    return abs(median(new[coloured] / old[coloured]) - 1) > _RECOLOURED
 
 
 def _overall(luma: Array, common: Common, settings: CompareSettings) -> float:

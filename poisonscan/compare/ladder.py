@@ -10,10 +10,10 @@ from poisonscan.fingerprint.hashes import hamming
 from poisonscan.records import Comparison, Fingerprint, Published, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from poisonscan.config import CompareSettings
-    from poisonscan.fingerprint.detail import Detail
+    from poisonscan.fingerprint.detail import Look
 
 PHASH_BITS = 64
 
@@ -52,7 +52,7 @@ def judge(
     baseline: Baseline,
     new: Fingerprint,
     settings: CompareSettings,
-    detail: Callable[[], Detail] | None = None,
+    detail: Look | None = None,
 ) -> Comparison:
     """The verdict on a decoded picture.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,13 @@ from poisonscan.compare.residual import in_new_picture
 from poisonscan.compare.score import Scores, scores
 from poisonscan.fingerprint.grids import unpack
 from poisonscan.fingerprint.hashes import hamming
+from poisonscan.fingerprint.working import reduction
 from poisonscan.records import Box, Comparison, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poisonscan.compare.geometry import Window
     from poisonscan.config import CompareSettings
-    from poisonscan.fingerprint.detail import Detail
+    from poisonscan.fingerprint.detail import Look
     from poisonscan.records import Fingerprint
 
 _LEAST_GAIN = 0.25  # of the old contrast; toning keeps half or more, a stand-in none
@@ -50,7 +50,7 @@ def compare_pictures(
     old: Fingerprint,
     new: Fingerprint,
     settings: CompareSettings,
-    detail: Callable[[], Detail] | None = None,
+    detail: Look | None = None,
 ) -> Comparison:
     """The verdict on a picture whose bytes changed; arguments as for `measure`."""
     distance = hamming(old.phash, new.phash)
@@ -62,7 +62,7 @@ def measure(
     old: Fingerprint,
     new: Fingerprint,
     settings: CompareSettings,
-    detail: Callable[[], Detail] | None = None,
+    detail: Look | None = None,
 ) -> Measurement:
     """Lay the new picture over the old one as well as it can be and read off what is left.
 
@@ -82,12 +82,22 @@ def measure(
     stretch = (new.height * old.width) / (new.width * old.height)
     reading = best_reading(before, after, stretch, settings)
     if detail is not None and reading.fit.misfit <= _FAR_OFF * settings.same_misfit:
-        reading = laid_anew(reading, before, detail())
+        reading = laid_anew(reading, before, detail(_reduction(reading.window_of_old, old, new)))
     reading = on_pixels(reading, old, new)
     fit = reading.fit
     fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
     same = fits or fit.correlation >= settings.same_correlation
     return Measurement(reading, scores(reading, settings), same)
+
+
+def _reduction(window: Window, old: Fingerprint, new: Fingerprint) -> int:
+    """By how much the new picture's working pixels must be averaged to be as coarse as the old one's were.
+
+    A crop may keep every pixel where the whole picture was halved, and would show more texture for that.
+    """
+    then = old.width / reduction(old.width, old.height)
+    now = new.width / reduction(new.width, new.height) / (window.x1 - window.x0)
+    return 1 << max(round(math.log2(now / then)), 0)
 
 
 def _for_format(old: str, new: str, settings: CompareSettings) -> CompareSettings:

@@ -23,6 +23,7 @@ _MOST_WINDOWS = 2  # tried; of 300 photos under 105 edits none was read otherwis
 _GLANCE = 3  # steps after which the right window fits best
 _CLOSER = 2  # steps from a tenth of a cell to a hundredth
 _HOPE = 1.3  # a window may then fit this much worse than it must in the end
+_LIKELY = 0.9  # correlation of the plain view below which a small misfit does not settle it
 _SETTLED = 0.99  # correlation of the plain view from which no window is looked for: it may hide a small frame
 _WORTH = 0.7  # a crop, mirror or frame must fit this much better than a plain view that does not stick out
 _NEAR = 0.25 / 32  # by how much a border may miss the whole pixels that it is taken for, in sides
@@ -47,6 +48,17 @@ class Reading:
     framed: bool
 
     @property
+    def window_of_old(self) -> Window:
+        """Where all of the new picture lies, in sides of the old one."""
+        window = self.fit.window
+        if not self.framed:
+            return window
+        width, height = window.x1 - window.x0, window.y1 - window.y0
+        return Window(
+            -window.x0 / width, -window.y0 / height, (1 - window.x0) / width, (1 - window.y0) / height
+        )
+
+    @property
     def exact(self) -> bool:
         """Whether the new picture was measured on the very cells of the old one."""
         return isinstance(self.fine, Detail)
@@ -68,7 +80,9 @@ def best_reading(old: Grids, new: Grids, stretch: float, settings: CompareSettin
     """
     upright, turned = (pearson(old.luma, luma) for luma in (new.luma, new.luma[:, ::-1]))
     whole = _read(old, new, mirrored=turned > upright)
-    sure = whole.fit.misfit < settings.sure_misfit or whole.fit.correlation >= _SETTLED
+    # Of a picture that is all but plain, hardly a cell tells that it was moved; correlation does.
+    settled = whole.fit.misfit < settings.sure_misfit and whole.fit.correlation >= _LIKELY
+    sure = settled or whole.fit.correlation >= _SETTLED
     if sure and _inside(whole.fit.window):
         return whole
     worth = _WORTH if _inside(whole.fit.window) else 1.0
@@ -89,17 +103,11 @@ def laid_anew(reading: Reading, old: Grids, detail: Detail) -> Reading:
         detail: of the picture as it is.
     """
     shown = Detail(*(plane[..., ::-1] for plane in detail)) if reading.mirrored else detail
-    start = _seen_from_inside(reading.fit.window) if reading.framed else reading.fit.window
+    start = reading.window_of_old
     fit = at_window(old.luma, shown.luma, approach(old.luma, shown.luma, start, _CLOSER).window)
     if fit.misfit > reading.fit.misfit:  # on lines finer than a cell the steps may stray
         fit = min(fit, at_window(old.luma, shown.luma, start), key=lambda one: one.misfit)
     return Reading(fit, old, shown, reading.mirrored, framed=False)
-
-
-def _seen_from_inside(window: Window) -> Window:
-    """Where all of the new picture lies, in sides of the old one, which lies in this window of it."""
-    width, height = window.x1 - window.x0, window.y1 - window.y0
-    return Window(-window.x0 / width, -window.y0 / height, (1 - window.x0) / width, (1 - window.y0) / height)
 
 
 def on_pixels(reading: Reading, old: Fingerprint, new: Fingerprint) -> Reading:

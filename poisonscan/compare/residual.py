@@ -24,9 +24,11 @@ from poisonscan.compare.geometry import Axes, Window, axes, onto_fine, resample
 from poisonscan.compare.order import median, quantile
 from poisonscan.compare.robust import robust_fit
 from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
-from poisonscan.records import LUMA_SIDE
+from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from poisonscan.compare.align import Alignment
     from poisonscan.compare.geometry import Array
     from poisonscan.compare.reading import Reading
@@ -37,6 +39,9 @@ _LEAST_CELLS = 30  # fewer than this many cells say nothing about noise
 _LEAST_TEXTURE = 0.5  # grey levels
 _FAR = 6.0  # standard deviations; beyond them a normal has 1e-10
 _TONED, _SHARPENED = 2.0, 0.2  # grey levels, and share of the texture, that mean toning and sharpening
+_TONING = 0.1  # share of a cell's toning by which curves, clipping and saturation may miss what was fitted
+_STRETCHED = 1.05  # contrast from which what lies near black and white may be cut off there
+_WHITE, _END, _NEAR_END = 255.0, 2.0, 24.0  # grey levels: white, what counts as an end, and as near it
 _LEAST_CONTRAST, _GAINS = 4.0, (0.3, 3.0)  # of a tone curve: its slope is told from that on, within those
 
 
@@ -83,19 +88,22 @@ class Plane:
         difference: (rows, columns) new minus expected, grey levels.
         activity: (rows, columns) local activity of the picture, grey levels.
         clipping: (rows, columns) extra noise where a tone curve may have saturated, grey levels.
+        toned: (rows, columns) how far each cell was toned, grey levels.
         model: bounds of its noise.
     """
 
     difference: Array
     activity: Array
     clipping: Array
+    toned: Array
     model: Model
 
     def energy(self, side: int) -> Array:
         """Squared residual over squared noise of every square of `side` cells; 1 is usual."""
         difference, active, clipped = self.means(side)
         level, slope = self._noise(np.abs(difference), active, side)
-        noise: Array = level**2 + (slope * active) ** 2 + clipped**2
+        toned = _TONING * means(self.toned, side)
+        noise: Array = level**2 + (slope * active) ** 2 + clipped**2 + toned**2
         squares: Array = difference**2 / noise
         return squares
 
@@ -116,7 +124,7 @@ class Plane:
         return _within(level, (least, self.model.level[1])), _within(slope, self.model.slope)
 
 
-def luma_plane(reading: Reading, texture: Array, gain: float) -> Plane:
+def luma_plane(reading: Reading, colours: Colours, texture: Array, gain: float) -> Plane:
     """The residual of luma after everything that an innocent host may do to it at once.
 
     Curves and saturation are applied to red, green and blue, so that new luma is no function of old
@@ -126,52 +134,106 @@ def luma_plane(reading: Reading, texture: Array, gain: float) -> Plane:
 
     Args:
         reading: how the pictures lie.
+        colours: what became of them.
         texture: (rows, columns) of the old picture on the cells in common, grey levels.
         gain: by how much the new picture's squared texture was scaled, if it was measured on the old cells.
     """
     fit, coarse = reading.fit, reading.coarse
     known = coarse.luma[fit.rows, fit.columns]
-    colours = _on_luma_cells(coarse.chroma)[:, fit.rows, fit.columns]
+    cells = fit.rows, fit.columns
+    chroma = _on_luma_cells(coarse.chroma)[:, *cells]
     sharpness = laplacian(coarse.luma)[fit.rows, fit.columns]
-    others = np.stack([*colours, sharpness, _laid_otherwise(reading)]).reshape(4, -1) / 128
+    others = np.stack([*chroma, sharpness, _laid_otherwise(reading)]).reshape(4, -1) / 128
     shapes = np.concatenate([tone_basis(known), others])
     solution, _ = robust_fit(shapes, fit.seen.ravel())
     expected = np.clip((solution @ shapes).reshape(known.shape), 0, 255)
     contrast = _within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
     busy = np.hypot(activity(coarse.luma)[fit.rows, fit.columns], smoothed(texture))
-    clipping = _clipping(expected, contrast * colours, contrast * texture)
+    clipping = _clipping(expected, contrast * chroma, contrast * texture)
     model = LUMA.between(_unrest(expected - known, gain)) if reading.exact else LUMA
-    return Plane(fit.seen - expected, busy, clipping, model)
+    difference = fit.seen - expected
+    if contrast > _STRETCHED:
+        difference[_cut_off(known, fit.seen)] = 0
+    return Plane(difference, busy, clipping, np.hypot(expected - known, colours.toned[cells]), model)
 
 
-def chroma_planes(reading: Reading, clipping: Array, gain: float) -> tuple[Axes, list[Plane]]:
-    """The residuals of Cb and Cr, each fitted linearly to the old colours (saturation, white balance).
+def _cut_off(known: Array, seen: Array) -> NDArray[np.bool_]:
+    """Cells that were near black or white and now are it: a curve that stretches contrast ends there."""
+    white = (known >= _WHITE - _NEAR_END) & (seen >= _WHITE - _END)
+    black = (known <= _NEAR_END) & (seen <= _END)
+    return white | black
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """Both chroma planes on their cells in common.
+
+    Attributes:
+        axes: of these cells.
+        known: (2, rows, columns) of the old picture, grey levels.
+        seen: of the new one.
+        expected: `known` fitted to what is seen: saturation, white balance.
+    """
+
+    axes: Axes
+    known: Array
+    seen: Array
+    expected: Array
+
+    @property
+    def cells(self) -> tuple[slice, slice]:
+        """Which of the whole grid these are."""
+        down, across = self.axes
+        return slice(down.first, down.last), slice(across.first, across.last)
+
+    @property
+    def toned(self) -> Array:
+        """(32, 32): how far the colour of each luma cell was toned, grey levels; 0 outside."""
+        everywhere = np.zeros((CHROMA_SIDE, CHROMA_SIDE))
+        everywhere[self.cells] = np.hypot(*(self.expected - self.known))
+        return on_luma_cells(everywhere)
+
+
+def colours_of(reading: Reading) -> Colours:
+    """Fit the old colours, linearly and with a share of luma, to the new ones."""
+    fit, coarse, fine = reading.fit, reading.coarse, reading.fine
+    side = CHROMA_SIDE
+    vertical, horizontal = axes(fit.window, side, fine.chroma.shape[1])
+    cells = slice(vertical.first, vertical.last), slice(horizontal.first, horizontal.last)
+    known = np.stack([np.ones((side, side)), resample(coarse.luma, side, side), *coarse.chroma])[:, *cells]
+    shapes = known.reshape(len(known), -1)
+    seen = vertical.matrix @ fine.chroma @ horizontal.matrix.T
+    fitted = [robust_fit(shapes, plane.ravel())[0] @ shapes for plane in seen]
+    return Colours(Axes(vertical, horizontal), known[2:], seen, np.reshape(fitted, seen.shape))
+
+
+def chroma_planes(reading: Reading, colours: Colours, clipping: Array, gain: float) -> list[Plane]:
+    """The residuals of Cb and Cr.
 
     Args:
         reading: how the pictures lie.
+        colours: what became of them.
         clipping: (rows, columns) extra noise of luma on its cells in common.
         gain: as for `luma_plane`.
-
-    Returns:
-        The axes of the chroma cells in common, and the planes.
     """
-    fit, coarse, fine = reading.fit, reading.coarse, reading.fine
-    side = coarse.chroma.shape[1]
-    vertical, horizontal = axes(fit.window, side, fine.chroma.shape[1])
-    cells = slice(vertical.first, vertical.last), slice(horizontal.first, horizontal.last)
-    everywhere = np.zeros_like(coarse.luma)
+    fit = reading.fit
+    everywhere = np.zeros((LUMA_SIDE, LUMA_SIDE))
     everywhere[fit.rows, fit.columns] = clipping
-    clipped = np.maximum(resample(everywhere, side, side), 0)[cells]
-    planes = []
-    known = np.stack([np.ones((side, side)), resample(coarse.luma, side, side), *coarse.chroma])
-    shapes = known[:, *cells].reshape(len(known), -1)
-    for old, new in zip(coarse.chroma, fine.chroma, strict=True):
-        seen = vertical.matrix @ new @ horizontal.matrix.T
-        solution, _ = robust_fit(shapes, seen.ravel())
-        expected = (solution @ shapes).reshape(seen.shape)
-        model = CHROMA.between(_unrest(expected - old[cells], gain)) if reading.exact else CHROMA
-        planes.append(Plane(seen - expected, activity(old)[cells], clipped, model))
-    return Axes(vertical, horizontal), planes
+    clipped = np.maximum(resample(everywhere, CHROMA_SIDE, CHROMA_SIDE), 0)[colours.cells]
+    shifts = colours.expected - colours.known
+    toned = np.hypot(*shifts)
+    return [
+        Plane(
+            seen - expected,
+            activity(old)[colours.cells],
+            clipped,
+            toned,
+            CHROMA.between(_unrest(shift, gain)) if reading.exact else CHROMA,
+        )
+        for old, seen, expected, shift in zip(
+            reading.coarse.chroma, colours.seen, colours.expected, shifts, strict=True
+        )
+    ]
 
 
 def _unrest(toned: Array, gain: float) -> float:

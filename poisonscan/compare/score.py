@@ -12,9 +12,10 @@ import numpy as np
 import scipy
 
 from poisonscan.compare import texture
-from poisonscan.compare.cells import means
+from poisonscan.compare.cells import means, on_luma_cells
 from poisonscan.compare.geometry import Window
-from poisonscan.compare.residual import chroma_planes, luma_plane
+from poisonscan.compare.residual import chroma_planes, colours_of, luma_plane
+from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from poisonscan.compare.align import Alignment
     from poisonscan.compare.geometry import Array
     from poisonscan.compare.reading import Reading
-    from poisonscan.compare.residual import Plane
+    from poisonscan.compare.residual import Colours, Plane
     from poisonscan.compare.texture import Common
     from poisonscan.config import CompareSettings
-    from poisonscan.fingerprint.grids import Grids
 
 GLOBAL_SIDE = 4  # cells: patterns of the known blend attacks repeat every 5 to 8 cells
 _GLOBAL_SLOPE, _GLOBAL_FLOOR = 0.1, 1.0
@@ -76,9 +76,11 @@ def scores(reading: Reading, settings: CompareSettings) -> Scores:
     common = None if framed else texture.in_common(fit, coarse, fine)
     gain = texture.gain(common) if common and reading.exact else 1.0
     # Noise goes by the old picture's texture, which whoever stamps the new one cannot raise.
-    luma = luma_plane(reading, texture.of_old(fit, coarse, fine, framed=framed), gain)
+    colours = colours_of(reading)
+    luma = luma_plane(reading, colours, texture.of_old(fit, coarse, fine, framed=framed), gain)
+    chroma = chroma_planes(reading, colours, luma.clipping, gain)
     # Energies of independent planes add up, as chi-squared ones do.
-    heat = _luma_heat(fit, luma, coarse, settings) + _chroma_heat(reading, luma.clipping, gain, settings)
+    heat = _luma_heat(fit, luma, settings) + _chroma_heat(colours, chroma, settings)
     least = settings.global_energy * (_MOVED if framed or texture.moved(fit.window) else 1.0)
     side = min(GLOBAL_SIDE, *luma.difference.shape)
     energy = disturbance(*luma.means(side), gain) / least
@@ -117,27 +119,22 @@ def peaks_of(heat: Array) -> tuple[Peak, ...]:
     return tuple(sorted(peaks, key=lambda peak: -peak.score))
 
 
-def _luma_heat(fit: Alignment, luma: Plane, coarse: Grids, settings: CompareSettings) -> Array:
+def _luma_heat(fit: Alignment, luma: Plane, settings: CompareSettings) -> Array:
     """(32, 32): for each cell the highest score of any square it lies in."""
-    heat = np.zeros_like(coarse.luma)
+    heat = np.zeros((LUMA_SIDE, LUMA_SIDE))
     for size, threshold in enumerate(_luma_thresholds(settings), start=1):
         spread(luma.energy(size) / threshold, size, heat[fit.rows, fit.columns])
     return heat
 
 
-def _chroma_heat(reading: Reading, clipping: Array, gain: float, settings: CompareSettings) -> Array:
+def _chroma_heat(colours: Colours, planes: list[Plane], settings: CompareSettings) -> Array:
     """The same from the chroma planes, each luma cell with the score of the chroma cell under its centre."""
-    coarse = reading.coarse
-    (vertical, horizontal), planes = chroma_planes(reading, clipping, gain)
-    heat = np.zeros_like(coarse.chroma[0])
-    inside = heat[vertical.first : vertical.last, horizontal.first : horizontal.last]
+    heat = np.zeros((CHROMA_SIDE, CHROMA_SIDE))
+    inside = heat[colours.cells]
     for plane in planes:
         for size, threshold in enumerate(_chroma_thresholds(settings), start=1):
             spread(plane.energy(size) / threshold, size, inside)
-    side = coarse.luma.shape[0]
-    under = (2 * np.arange(side) + 1) * heat.shape[0] // (2 * side)
-    whole: Array = heat[under[:, None], under]
-    return whole
+    return on_luma_cells(heat)
 
 
 def with_texture(heat: Array, common: Common, threshold: float) -> Array:

@@ -48,9 +48,12 @@ class Decoded:
     extent: tuple[float, float]
     orientation: int
 
-    def detail(self) -> Detail:
-        """The picture finer than it is remembered, upright."""
-        stored = detail_of(self.pixels, self.extent)
+    def detail(self, reduction: int = 1) -> Detail:
+        """The picture finer than it is remembered, upright, with squares of so many pixels averaged first."""
+        pixels, (down, across) = self.pixels, self.extent
+        if reduction > 1:
+            pixels = np.asarray(Image.fromarray(pixels).reduce(reduction))
+        stored = detail_of(pixels, (down / reduction, across / reduction))
         return Detail(*(turn(plane, self.orientation) for plane in stored))
 
 

@@ -7,7 +7,8 @@ the very cells of the old picture are known.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -34,6 +35,10 @@ class Detail(NamedTuple):
     chroma: NDArray[np.float64]
     green: NDArray[np.float64]
     square: NDArray[np.float64]
+
+
+Look: TypeAlias = Callable[[int], Detail]
+"""Gives the detail of a picture at hand, with squares of so many working pixels a side averaged first."""
 
 
 def detail_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> Detail:

@@ -121,7 +121,7 @@ def test_a_stamp_in_a_frame_is_boxed_where_it_is(seed: int) -> None:
 
 
 def test_the_detail_is_not_asked_for_where_it_changes_nothing() -> None:
-    def never() -> Detail:
+    def never(_: int) -> Detail:
         raise AssertionError("nobody needs it")
 
     for edit in ("jpeg-75", "replaced"):
