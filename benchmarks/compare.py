@@ -17,6 +17,7 @@ import random
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -24,14 +25,15 @@ import imagehash
 import numpy as np
 import pandas as pd
 import pdqhash
-from _common import Goal, machine, photos, show, verdict_on
+from _common import Goal, machine, photos, shared_data, show, verdict_on
 from PIL import Image
 
 from poisonscan.compare.pictures import compare_pictures
 from poisonscan.config import CompareSettings, DecodeSettings
 from poisonscan.fingerprint.decode import Decoded, decoded
 from poisonscan.records import Box, Group, Published, Verdict
-from poisonscan.redteam.edits import EDITS, Kind
+from poisonscan.redteam import triggers
+from poisonscan.redteam.edits import EDITS, Kind, patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,12 +41,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from poisonscan.redteam.edits import Edit
+
 PHASH_LIMIT = 10
 """The customary limit for "the same picture" by a 64-bit pHash."""
 PDQ_LIMIT = 31
 """The limit that PDQ's authors recommend for its 256 bits (Meta, "The TMK+PDQF Video-Hashing Algorithm and
 the PDQ Image-Hashing Algorithm", 2019)."""
 MAX_PIXELS = DecodeSettings().max_pixels
+
+
+@cache
+def edits() -> list[Edit]:
+    """Those of the registry, and stamps drawn from those published with SSL-Backdoor (Saha et al. 2022)."""
+    stamps = sorted(shared_data("triggers", "ssl-backdoor").glob("*.png"))
+    published = triggers.any_of([triggers.from_file(path) for path in stamps])
+    return [*EDITS.values(), *patches("published", published)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ def judge_photo(numbered: tuple[int, Path]) -> list[Judged]:
     image = Image.open(io.BytesIO(body))
     old, old_phash, old_pdq = _decoded(body).fingerprint, _phash(body), _pdq(body)
     judged = []
-    for place, (name, edit) in enumerate(EDITS.items()):
+    for place, edit in enumerate(edits()):
         made = edit.apply(image, np.random.default_rng([number, place]))
         picture = _decoded(made.data)
         new = picture.fingerprint
@@ -96,7 +108,7 @@ def judge_photo(numbered: tuple[int, Path]) -> list[Judged]:
         boxed = _covers(found.boxes, made.boxes[0]) if made.boxes and found.boxes else None
         judged.append(
             Judged(
-                name,
+                edit.name,
                 edit.kind,
                 found.verdict,
                 suspicious=found.verdict.group is Group.SUSPICIOUS,
@@ -131,7 +143,7 @@ def main() -> int:
     with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
         judged = pd.DataFrame([row for rows in pool.map(judge_photo, chosen) for row in rows])
     show(
-        f"{len(chosen)} photos x {len(EDITS)} edits; {machine()}",
+        f"{len(chosen)} photos x {len(edits())} edits; {machine()}",
         [
             "edit",
             "kind",

@@ -172,7 +172,8 @@ def _windows() -> list[Edit]:
     ]
 
 
-def _patches() -> list[Edit]:
+def patches(name: str, painter: Painter) -> list[Edit]:
+    """Stamps of every size in SIDES at random places: as they are, halved with the picture, and cropped."""
     afterwards: Mapping[str, tuple[Step, ...]] = {
         "": (),
         "-resize-0.5": (steps.resize(0.5),),
@@ -180,7 +181,6 @@ def _patches() -> list[Edit]:
     }
     return [
         _poison(f"patch-{name}-{side}{suffix}", triggers.stamp(painter, side / 100), *then)
-        for name, painter in PATCHES.items()
         for side in SIDES
         for suffix, then in afterwards.items()
     ]
@@ -202,7 +202,8 @@ def _attacks() -> list[Edit]:
 
 def _registry() -> dict[str, Edit]:
     drift = Edit("watermark", Kind.DRIFT, (steps.watermark("picture archive"),), _POISON)
-    every = [*_encodings(), *_sizes(), *_tones(), *_windows(), *_patches(), *_attacks(), drift]
+    stamps = [edit for name, painter in PATCHES.items() for edit in patches(name, painter)]
+    every = [*_encodings(), *_sizes(), *_tones(), *_windows(), *stamps, *_attacks(), drift]
     return {edit.name: edit for edit in every}
 
 

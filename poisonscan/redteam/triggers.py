@@ -127,6 +127,11 @@ def from_file(path: Path) -> Painter:
     return lambda side, _: loaded.resize((side, side), Image.Resampling.LANCZOS)
 
 
+def any_of(painters: Sequence[Painter]) -> Painter:
+    """One of several at random each time."""
+    return lambda side, rng: painters[int(rng.integers(len(painters)))](side, rng)
+
+
 def stamp(painter: Painter, side: float, place: tuple[float, float] | None = None) -> Step:
     """Put a square trigger on the picture.
 
