@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from poisonscan.compare.pictures import compare_pictures
 from poisonscan.config import CompareSettings, DecodeSettings
-from poisonscan.fingerprint.decode import fingerprint
-from poisonscan.records import Comparison, Fingerprint, Group, Published
+from poisonscan.fingerprint.decode import Decoded, decoded
+from poisonscan.records import Comparison, Group, Published
 from poisonscan.redteam.edits import named
 from poisonscan.redteam.pictures import draw
 
@@ -58,12 +58,14 @@ def main() -> None:
 def _edited(old: bytes, name: str) -> Image.Image:
     with Image.open(io.BytesIO(old)) as image:
         new = named(name).apply(image, np.random.default_rng(SEED)).data
-    return _tile(new, name, compare_pictures(_seen(old), _seen(new), CompareSettings()))
+    then, now = _seen(old), _seen(new)
+    found = compare_pictures(then.fingerprint, now.fingerprint, CompareSettings(), now.detail)
+    return _tile(new, name, found)
 
 
-def _seen(body: bytes) -> Fingerprint:
-    found = fingerprint(body, Published(), DecodeSettings().max_pixels)
-    if not isinstance(found, Fingerprint):
+def _seen(body: bytes) -> Decoded:
+    found = decoded(body, Published(), DecodeSettings().max_pixels)
+    if not isinstance(found, Decoded):
         raise TypeError(f"a drawn picture cannot be decoded: {found.reason}")
     return found
 

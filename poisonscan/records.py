@@ -300,6 +300,8 @@ class Comparison:
         phash_distance: differing bits of 64, None when either side has no pHash.
         window: the part of the old picture that the new one shows, when `cropped`.
         mirrored: whether the new picture is the old one mirrored left to right.
+        interpolated: whether cells of one picture lay across those of the other, so that a look at the new
+            picture itself may say more.
     """
 
     verdict: Verdict
@@ -309,6 +311,7 @@ class Comparison:
     phash_distance: int | None = None
     window: Box | None = None
     mirrored: bool = False
+    interpolated: bool = False
 
 
 class Sight(StrEnum):

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.geometry import Window, axes, resample
+from poisonscan.compare.geometry import Window, axes, in_new_picture, resample
 from poisonscan.compare.pictures import measure
-from poisonscan.compare.residual import in_new_picture
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, Box
 
 if TYPE_CHECKING:

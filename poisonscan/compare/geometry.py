@@ -134,3 +134,15 @@ def _cumulative(at: Array, side: int) -> Array:
 def _cells_before(side: int) -> Array:
     """(side, side): in row n, 1 for each of the first n cells."""
     return np.tri(side, k=-1)
+
+
+def in_new_picture(window: Window, cell: Window) -> Window:
+    """A rectangle on the coarse grid as seen on the fine picture that covers `window` of it."""
+    width, height = window.x1 - window.x0, window.y1 - window.y0
+    box = (
+        (cell.x0 - window.x0) / width,
+        (cell.y0 - window.y0) / height,
+        (cell.x1 - window.x0) / width,
+        (cell.y1 - window.y0) / height,
+    )
+    return Window(*(min(max(value, 0.0), 1.0) for value in box))

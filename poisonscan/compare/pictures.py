@@ -11,8 +11,8 @@ import numpy as np
 
 from poisonscan.compare.align import as_they_are
 from poisonscan.compare.close import close_scores
+from poisonscan.compare.geometry import in_new_picture
 from poisonscan.compare.reading import Reading, best_reading, laid_anew, on_pixels
-from poisonscan.compare.residual import in_new_picture
 from poisonscan.compare.score import Scores, scores
 from poisonscan.fingerprint.grids import unpack
 from poisonscan.fingerprint.hashes import hamming
@@ -39,11 +39,13 @@ class Measurement:
         reading: how they were laid over each other.
         scores: what was left then, in units of the thresholds.
         same: whether they agree well enough to be one picture at all.
+        interpolated: whether the new picture's detail would say more, but was not at hand.
     """
 
     reading: Reading
     scores: Scores
     same: bool
+    interpolated: bool = False
 
 
 def compare_pictures(
@@ -54,8 +56,10 @@ def compare_pictures(
 ) -> Comparison:
     """The verdict on a picture whose bytes changed; arguments as for `measure`."""
     distance = hamming(old.phash, new.phash)
-    verdict = _verdict(measure(old, new, settings, detail), settings)
-    return dataclasses.replace(verdict, phash_distance=distance)
+    found = measure(old, new, settings, detail)
+    return dataclasses.replace(
+        _verdict(found, settings), phash_distance=distance, interpolated=found.interpolated
+    )
 
 
 def measure(
@@ -81,13 +85,14 @@ def measure(
         return Measurement(plain, close, same=True)
     stretch = (new.height * old.width) / (new.width * old.height)
     reading = best_reading(before, after, stretch, settings)
-    if detail is not None and reading.fit.misfit <= _FAR_OFF * settings.same_misfit:
+    near = reading.fit.misfit <= _FAR_OFF * settings.same_misfit
+    if detail is not None and near:
         reading = laid_anew(reading, before, detail(_reduction(reading.window_of_old, old, new)))
     reading = on_pixels(reading, old, new)
     fit = reading.fit
     fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
     same = fits or fit.correlation >= settings.same_correlation
-    return Measurement(reading, scores(reading, settings), same)
+    return Measurement(reading, scores(reading, settings), same, interpolated=near and detail is None)
 
 
 def _reduction(window: Window, old: Fingerprint, new: Fingerprint) -> int:

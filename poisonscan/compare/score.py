@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from poisonscan.compare.align import Alignment
     from poisonscan.compare.geometry import Array
+    from poisonscan.compare.noise import Plane
     from poisonscan.compare.reading import Reading
-    from poisonscan.compare.residual import Colours, Plane
+    from poisonscan.compare.residual import Colours
     from poisonscan.compare.texture import Common
     from poisonscan.config import CompareSettings
 
@@ -75,8 +76,8 @@ def scores(reading: Reading, settings: CompareSettings) -> Scores:
     # Of a framed picture, too few cells are left to tell its flattest from its busiest by.
     common = None if framed else texture.in_common(fit, coarse, fine)
     gain = texture.gain(common) if common and reading.exact else 1.0
-    # Noise goes by the old picture's texture, which whoever stamps the new one cannot raise.
     colours = colours_of(reading)
+    # Noise goes by the old picture's texture, which whoever stamps the new one cannot raise.
     luma = luma_plane(reading, colours, texture.of_old(fit, coarse, fine, framed=framed), gain)
     chroma = chroma_planes(reading, colours, luma.clipping, gain)
     # Energies of independent planes add up, as chi-squared ones do.

@@ -121,7 +121,7 @@ def decide(row: Row, by: str, settings: CompareSettings) -> Comparison:
     if row["old_pictures"] > 1:
         reason = f"OLD has {row['old_pictures']} different pictures of this {by}"
         return Comparison(Verdict.NO_BASELINE, reason, 0.0)
-    return _compared(_baseline(row), new, row, settings)
+    return _compared(baseline_of(row), new, row, settings)
 
 
 def _compared(baseline: Baseline, new: Fingerprint, row: Row, settings: CompareSettings) -> Comparison:
@@ -142,7 +142,8 @@ def _aside(name: str, state: str, reason: str | None) -> str:
     return f"; {name} has it as {state}" + (f" ({reason})" if reason else "")
 
 
-def _baseline(row: Row) -> Baseline:
+def baseline_of(row: Row) -> Baseline:
+    """What OLD knows of a line that `pair` wrote."""
     published = Published(**{name.value: row[f"old_published_{name}"] for name in Algorithm})
     if row["old_state"] != schema.FINGERPRINTED:
         return Baseline(None, published)

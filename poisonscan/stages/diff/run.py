@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,40 +17,22 @@ from poisonscan.stages.check.judging import VERDICTS, judge_run
 from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.check.run import by_group, exit_code, suspected_domains
 from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing
-from poisonscan.stages.diff.pairing import decide, pair
-from poisonscan.stages.diff.sides import Side, fingerprints, side, state_of
-from poisonscan.stages.recorder import Recorder
+from poisonscan.stages.diff.comparing import AtHand, Stretch, compare
+from poisonscan.stages.diff.pairing import pair
+from poisonscan.stages.diff.sides import Side, fingerprints, pictures_of, side, state_of
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store import schema
 from poisonscan.store.folder import RUN_DOCUMENT, Folder, open_folder
 from poisonscan.store.parts import read_part
-from poisonscan.store.rows import judgement_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from poisonscan.engine.shards import Context
-    from poisonscan.store.rows import Row
 
 PAIRS = "pairs.parquet"
 _SINCE = "OLD"
 """What a domain's pictures are said to have changed since; folders do not know their date."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A shard of a diff: one row group of the pairs.
-
-    Attributes:
-        index: of the row group.
-        pairs: the Parquet file.
-        by: the column that matched them.
-    """
-
-    index: int
-    pairs: Path
-    by: str
 
 
 def diff(
@@ -94,7 +75,7 @@ def diff(
         folder.sweep(OBSERVED)
         _pair_all(folder, sides, config, watch)
         done_before = counts_on_disk(work, OBSERVED, "verdict").total()
-        _compare_all(folder, config, watch)
+        _compare_all(folder, sides[1], config, watch)
         judge_run(work, _SINCE, config)
         _publish(folder, out)
         summary = _summary(folder, out, time.monotonic() - started, done_before, config)
@@ -130,37 +111,15 @@ def _pair_all(folder: Folder, sides: Sequence[Side], config: Config, watch: Watc
     folder.update(matching=dataclasses.asdict(matching))
 
 
-def _compare_all(folder: Folder, config: Config, watch: Watch) -> None:
+def _compare_all(folder: Folder, new: Side, config: Config, watch: Watch) -> None:
     pairs = pq.read_metadata(folder.path / PAIRS)
     by = folder.document["matching"]["by"]
     every = [Stretch(index, folder.path / PAIRS, by) for index in range(pairs.num_row_groups)]
     watch.start("diff", pairs.num_rows, counts_on_disk(folder.path, OBSERVED, "verdict"))
-    task = partial(compare, folder=folder.path, config=config)
+    source = pictures_of(new)
+    at_hand = AtHand(source, source.plan(config.run.shard_rows).slices) if source else None
+    task = partial(compare, folder=folder.path, config=config, at_hand=at_hand)
     run_missing(folder, OBSERVED, task, every, config.run, watch)
-
-
-def compare(part: Stretch, context: Context, folder: Path, config: Config) -> None:
-    """Compare the pairs of one row group: the shard task."""
-    recorder = Recorder(folder, part.index, (OBSERVED, schema.OBSERVED), None, "verdict", context)
-    done = recorder.done()
-    with pq.ParquetFile(part.pairs) as file:
-        rows = file.read_row_group(part.index).to_pylist()
-    left = [row for row in rows if row["row"] not in done]
-    for row in left:
-        if context.stopping():
-            break
-        recorder.add(_observed(row, part.by, config))
-    else:
-        done.update(row["row"] for row in left)
-    recorder.flush()
-    recorder.finish(complete=len(done) == len(rows))
-
-
-def _observed(row: Row, by: str, config: Config) -> Row:
-    """The line of a pair in the form in which `check` leaves what it saw."""
-    seen = {field.name: row[field.name] for field in (*schema.REF, *schema.FETCH, *schema.FINGERPRINT)}
-    old = row["old_sha256"] or row["old_published_sha256"]
-    return seen | judgement_row(decide(row, by, config.compare)) | {"old_sha256": old}
 
 
 def _publish(folder: Folder, out: Path) -> None:

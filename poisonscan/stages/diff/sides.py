@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from poisonscan.errors import SnapshotInvalidError, UsageError
 from poisonscan.files import file_digest, storage
+from poisonscan.sources.images import ImageFolder
+from poisonscan.sources.img2dataset import Img2datasetShards
+from poisonscan.sources.kept import KeptBytes
 from poisonscan.stages.check.run import finished_snapshot
 from poisonscan.stages.snapshot.remember import ROWS
 from poisonscan.stages.snapshot.take import snapshot_images, snapshot_shards
@@ -19,6 +22,7 @@ from poisonscan.store.folder import RUN_DOCUMENT, SNAPSHOT_DOCUMENT
 
 if TYPE_CHECKING:
     from poisonscan.config import Config
+    from poisonscan.sources.model import PictureSource
     from poisonscan.stages.watch import Watch
 
 _SHARD = re.compile(r".*\.tar|\d{5,}\.parquet")
@@ -107,6 +111,14 @@ def fingerprints(part: Side, folder: Path, config: Config, watch: Watch) -> list
     take = snapshot_images if part.kind is Kind.IMAGES else snapshot_shards
     take(part.path, folder, config=config, watch=watch)
     return sorted((folder / ROWS).glob("[0-9]*.parquet"))
+
+
+def pictures_of(part: Side) -> PictureSource | None:
+    """Where the pictures of a side are on disk; None of a snapshot that kept none."""
+    if part.kind is Kind.SNAPSHOT:
+        kept = finished_snapshot(part.path)["identity"].get("keep_bytes")
+        return KeptBytes(part.path) if kept else None
+    return ImageFolder(part.path) if part.kind is Kind.IMAGES else Img2datasetShards(part.path)
 
 
 def sealed_parts(snapshot: Path) -> list[Path]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from poisonscan.config import CompareSettings
 from poisonscan.domains.names import domain_of
-from poisonscan.fetch.crew import together
 from poisonscan.manifest.model import Entry
 from poisonscan.manifest.planning import read_slice
 from poisonscan.records import DecodeFailure, Verdict
 from poisonscan.stages.examine import examine_safely, wanted
+from poisonscan.stages.lanes import each
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
@@ -21,7 +21,7 @@ from poisonscan.store.folder import part_path
 from poisonscan.store.rows import fetch_row, fingerprint_row, published_row, ref_row
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from poisonscan.config import Config
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from poisonscan.store.rows import Row
 
 ROWS, BYTES = "rows", "bytes"
-_PICTURES_IN_FLIGHT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def from_pictures(part: PictureSlice, context: Context, job: Job, source: Pictur
             recorder.add(row, _kept(row, picture.body) if job.keep_bytes else None)
 
         async with recorder.flushing():
-            await _each(pictures, handle, context.stopping)
+            await each(pictures, handle, context.stopping)
 
     worker(job.config.fetch, job.config.decode, context.share).run(work)
     recorder.finish(complete=not context.stopping())
@@ -115,18 +114,6 @@ def from_hashes(part: Slice, context: Context, job: Job, manifest: Manifest) -> 
             recorder.add(_published_row(entry))
     recorder.flush()
     recorder.finish(complete=True)
-
-
-async def _each(
-    pictures: Iterator[Picture], handle: Callable[[Picture], Awaitable[None]], stopping: Callable[[], bool]
-) -> None:
-    """Handle pictures, a few at a time; none is started once `stopping`."""
-
-    async def lane() -> None:
-        while not stopping() and (picture := next(pictures, None)) is not None:
-            await handle(picture)
-
-    await together(lane() for _ in range(_PICTURES_IN_FLIGHT))
 
 
 async def _fetched_rows(

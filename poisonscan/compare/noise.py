@@ -1,0 +1,123 @@
+"""Residuals in units of their noise, which is fitted to each pair of pictures anew.
+
+Re-encoding, resampling and sharpening disturb a cell the more, the busier the picture is around it; by
+how much differs from edit to edit. So level and slope are set by a quantile that a tampered region, being a
+minority of cells, hardly moves, and bounded, so that a pattern which covers everything cannot pass for noise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poisonscan.compare.cells import means
+from poisonscan.compare.order import median, quantile
+
+if TYPE_CHECKING:
+    from poisonscan.compare.geometry import Array
+
+_QUANTILE, _NORMAL = 0.8, 1.2816  # the share of cells that sets the noise, and its place on a normal
+_LEAST_CELLS = 30  # fewer than this many cells say nothing about noise
+_TONED, _SHARPENED = 2.0, 0.2  # grey levels, and share of the texture, that mean toning and sharpening
+_TONING = 0.1  # share of a cell's toning by which curves, clipping and saturation may miss what was fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Bounds of the fitted noise of one kind of grid.
+
+    Attributes:
+        busy: activity above which a cell counts as busy, grey levels.
+        level: least and most noise where the picture is quiet, grey levels.
+        slope: least and most noise for each grey level of activity.
+        exact: least level and slope where the new picture was measured on the old one's cells and is neither
+            toned nor sharpened.
+    """
+
+    busy: float
+    level: tuple[float, float]
+    slope: tuple[float, float]
+    exact: tuple[float, float]
+
+    def between(self, unrest: float) -> Model:
+        """The same with its least noise that far, 0..1, from the exact one."""
+        level, slope = (
+            exact + unrest * (usual - exact)
+            for exact, usual in zip(self.exact, (self.level[0], self.slope[0]), strict=True)
+        )
+        return replace(self, level=(level, self.level[1]), slope=(slope, self.slope[1]))
+
+
+LUMA = Model(busy=4.0, level=(0.8, 4.0), slope=(0.05, 0.35), exact=(0.4, 0.02))
+"""0.8 is what rounding both grids (0.41 rms) and JPEG leave at the least, 0.4 where only one is rounded.
+Slopes seen: 0.02 to 0.10 for re-encoding, to 0.16 for nearest-neighbour resizing and sharpening, 0.2 to 0.35
+after a crop that is interpolated, and next to none after one that is measured on the old cells."""
+
+CHROMA = Model(busy=2.0, level=(1.0, 4.0), slope=(0.15, 0.5), exact=(0.4, 0.05))
+"""Codecs store chroma at half the resolution and quantise it more coarsely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The residual of one plane of the pictures on their common cells.
+
+    Attributes:
+        difference: (rows, columns) new minus expected, grey levels.
+        activity: (rows, columns) local activity of the picture, grey levels.
+        clipping: (rows, columns) extra noise where a tone curve may have saturated, grey levels.
+        toned: (rows, columns) how far each cell was toned, grey levels.
+        model: bounds of its noise.
+    """
+
+    difference: Array
+    activity: Array
+    clipping: Array
+    toned: Array
+    model: Model
+
+    def energy(self, side: int) -> Array:
+        """Squared residual over squared noise of every square of `side` cells; 1 is usual."""
+        difference, active, clipped = self.means(side)
+        level, slope = self._noise(np.abs(difference), active, side)
+        toned = _TONING * means(self.toned, side)
+        noise: Array = level**2 + (slope * active) ** 2 + clipped**2 + toned**2
+        squares: Array = difference**2 / noise
+        return squares
+
+    def means(self, side: int) -> tuple[Array, Array, Array]:
+        """Difference, activity and clipping averaged over every square of `side` cells."""
+        averages = means(np.stack([self.difference, self.activity, self.clipping]), side)
+        return averages[0], averages[1], averages[2]
+
+    def _noise(self, size: Array, active: Array, side: int) -> tuple[float, float]:
+        """Fitted level and slope of the noise of squares of `side` cells."""
+        busy = active > self.model.busy
+        least = self.model.level[0] / math.sqrt(side)
+        level, slope = least, self.model.slope[0]
+        if (~busy).sum() > _LEAST_CELLS:
+            level = quantile(size[~busy], _QUANTILE) / _NORMAL
+        if busy.sum() > _LEAST_CELLS:
+            slope = quantile(size[busy] / active[busy], _QUANTILE) / _NORMAL
+        return within(level, (least, self.model.level[1])), within(slope, self.model.slope)
+
+
+def unrest(toned: Array, gain: float) -> float:
+    """How far a picture is from being the old one re-encoded, 0..1.
+
+    What clipping and sharpening leave lies beside edges and in the brightest places, not everywhere, so
+    that the noise fitted to all cells does not tell of it.
+
+    Args:
+        toned: by how much each cell was toned, grey levels.
+        gain: by how much squared texture was scaled.
+    """
+    sharpened = math.sqrt(max(gain, 1.0)) - 1
+    return min(max(median(np.abs(toned)) / _TONED, sharpened / _SHARPENED), 1.0)
+
+
+def within(value: float, bounds: tuple[float, float]) -> float:
+    """The value, or the bound that it exceeds."""
+    return min(max(value, bounds[0]), bounds[1])

@@ -1,0 +1,141 @@
+"""The shard task of `diff`: the verdict on each pair of one row group.
+
+Both sides are remembered by their grids. Where these had to be interpolated and the pictures of NEW are still
+at hand, they are read once more, since a picture that is at hand shows what its grids hide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from poisonscan.errors import RunMismatchError
+from poisonscan.records import Published
+from poisonscan.stages.check.recheck import OBSERVED
+from poisonscan.stages.diff.pairing import baseline_of, decide
+from poisonscan.stages.examine import Examined, examine_safely
+from poisonscan.stages.lanes import each
+from poisonscan.stages.recorder import Recorder
+from poisonscan.stages.worker import worker
+from poisonscan.store import schema
+from poisonscan.store.rows import judgement_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from poisonscan.config import Config
+    from poisonscan.engine.shards import Context
+    from poisonscan.records import Comparison
+    from poisonscan.sources.model import Picture, PictureSlice, PictureSource
+    from poisonscan.stages.worker import Worker
+    from poisonscan.store.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A shard of a diff: one row group of the pairs.
+
+    Attributes:
+        index: of the row group.
+        pairs: the Parquet file.
+        by: the column that matched them.
+    """
+
+    index: int
+    pairs: Path
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """The pictures of NEW on disk.
+
+    Attributes:
+        source: reads them.
+        slices: how it was cut; together they hold every row of NEW.
+    """
+
+    source: PictureSource
+    slices: tuple[PictureSlice, ...]
+
+    def read(self, rows: Mapping[int, object]) -> Iterator[Picture]:
+        """The pictures of these rows, in the order of the slices."""
+        for part in self.slices:
+            wanted = sum(part.first_row <= row < part.first_row + part.count for row in rows)
+            for picture in self.source.read(part) if wanted else ():
+                if picture.ref.row in rows:
+                    yield picture
+                    wanted -= 1
+                    if not wanted:
+                        break
+
+
+def compare(part: Stretch, context: Context, folder: Path, config: Config, at_hand: AtHand | None) -> None:
+    """Compare the pairs of one row group.
+
+    Raises:
+        RunMismatchError: a picture of NEW is no longer what it was.
+    """
+    recorder = Recorder(folder, part.index, (OBSERVED, schema.OBSERVED), None, "verdict", context)
+    done = recorder.done()
+    with pq.ParquetFile(part.pairs) as file:
+        rows = file.read_row_group(part.index).to_pylist()
+    unsettled: dict[int, Row] = {}
+    for row in rows:
+        if context.stopping():
+            break
+        if row["row"] in done:
+            continue
+        found = decide(row, part.by, config.compare)
+        if found.interpolated and at_hand:
+            unsettled[row["row"]] = row
+        else:
+            recorder.add(_observed(row, found))
+            done.add(row["row"])
+    recorder.flush()
+    if at_hand and unsettled:
+        done |= _closer(unsettled, at_hand, recorder, context, config)
+    recorder.finish(complete=len(done) == len(rows))
+
+
+def _closer(
+    unsettled: Mapping[int, Row], at_hand: AtHand, recorder: Recorder, context: Context, config: Config
+) -> set[int]:
+    """Compare pairs again with the picture of NEW at hand; the rows that are done."""
+    done: set[int] = set()
+
+    async def work(tools: Worker) -> None:
+        async def handle(picture: Picture) -> None:
+            row = unsettled[picture.ref.row]
+            recorder.add(_observed(row, await _looked_at(tools, picture, row, config)))
+            done.add(picture.ref.row)
+
+        async with recorder.flushing():
+            await each(at_hand.read(unsettled), handle, context.stopping)
+
+    worker(config.fetch, config.decode, context.share).run(work)
+    return done
+
+
+async def _looked_at(tools: Worker, picture: Picture, row: Row, config: Config) -> Comparison:
+    answer = None
+    if picture.body is not None:
+        answer = await examine_safely(
+            tools.sandbox, picture.body, Published(), (baseline_of(row),), config.decode, config.compare
+        )
+    if not isinstance(answer, Examined) or answer.fingerprint.sha256 != row["sha256"]:
+        raise RunMismatchError(
+            f"{picture.ref.key} of NEW changed while it was compared; let nothing write to NEW and start anew"
+        )
+    (comparison,) = answer.comparisons
+    return comparison
+
+
+def _observed(row: Row, found: Comparison) -> Row:
+    """The line of a pair in the form in which `check` leaves what it saw."""
+    seen = {field.name: row[field.name] for field in (*schema.REF, *schema.FETCH, *schema.FINGERPRINT)}
+    old = row["old_sha256"] or row["old_published_sha256"]
+    return seen | judgement_row(found) | {"old_sha256": old}
