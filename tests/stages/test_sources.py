@@ -21,7 +21,7 @@ from poisonscan.manifest.dialects import parse_hashes
 from poisonscan.redteam.sites import Behaviour
 from poisonscan.redteam.web import LyingWeb
 from poisonscan.stages.check.run import check
-from poisonscan.stages.snapshot.remember import _each
+from poisonscan.stages.lanes import each
 from poisonscan.stages.snapshot.take import snapshot_hashes, snapshot_images, snapshot_shards
 
 from .world import by_url, config_for, leftovers, offline, read, sites_of, urls_of
@@ -181,5 +181,5 @@ async def test_an_error_while_pictures_are_handled_comes_out_bare() -> None:
 
     picture: Picture = object()  # type: ignore[assignment]  # `fail` does not look at it
     with pytest.raises(StorageError, match="disk full"):
-        await _each(iter([picture] * 40), fail, lambda: False)
-    await _each(iter([picture]), fail, lambda: True)
+        await each(iter([picture] * 40), fail, lambda: False)
+    await each(iter([picture]), fail, lambda: True)

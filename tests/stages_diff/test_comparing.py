@@ -11,8 +11,8 @@ from poisonscan.config import Config, RunSettings
 from poisonscan.errors import RunMismatchError
 from poisonscan.redteam.pictures import draw
 from poisonscan.sources.images import ImageFolder
-from poisonscan.stages.diff import run
 from poisonscan.stages.diff.comparing import AtHand
+from poisonscan.stages.diff.pairing import pair
 from poisonscan.stages.diff.run import diff
 from poisonscan.stages.snapshot.take import snapshot_images
 from tests.compare.pairs import edited
@@ -79,13 +79,11 @@ def test_so_do_shards(tmp_path: Path) -> None:
 def test_a_picture_that_changes_while_it_is_compared_ends_the_run(
     tmp_path: Path, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = run.pair
-
     def meanwhile(old_parts: Sequence[Path], new_parts: Sequence[Path], out: Path, rows: int) -> Matching:
         (new / "3.jpg").write_bytes(jpeg(original(3)))
         return pair(old_parts, new_parts, out, rows)
 
-    monkeypatch.setattr(run, "pair", meanwhile)
+    monkeypatch.setattr("poisonscan.stages.diff.run.pair", meanwhile)
     with pytest.raises(RunMismatchError, match=r"3\.jpg of NEW changed"):
         diff(old, new, tmp_path / "d.parquet", config=CONFIG)
 
