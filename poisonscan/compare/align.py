@@ -134,9 +134,10 @@ def _step(coarse: Array, fine: Array, window: Window, start: Array | None) -> Ap
     )
 
 
-def refine(coarse: Array, fine: Array, start: Window | Approach) -> Alignment:
+def refine(coarse: Array, fine: Array, start: Window | Approach, steps: int = _ITERATIONS) -> Alignment:
     """Fit window and tone together to the end; arguments as for `approach`."""
-    return at_window(coarse, fine, approach(coarse, fine, start, _ITERATIONS).window)
+    at = approach(coarse, fine, start, steps)
+    return at_window(coarse, fine, at.window, at.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +197,11 @@ def _clamped(window: Window, step: Array) -> Window:
     return Window(x0, y0, max(x1, x0 + _LEAST_SIDE), max(y1, y0 + _LEAST_SIDE))
 
 
-def at_window(coarse: Array, fine: Array, window: Window) -> Alignment:
-    """Fit the tone curve alone, the window being known."""
+def at_window(coarse: Array, fine: Array, window: Window, weights: Array | None = None) -> Alignment:
+    """Fit the tone curve alone, the window being known; `weights` as for `robust_fit`."""
     view = _project(coarse, fine, window)
     tone = tone_basis(view.known)
-    solution, _ = robust_fit(tone, view.seen.ravel())
+    solution, _ = robust_fit(tone, view.seen.ravel(), weights)
     expected = np.clip((solution @ tone).reshape(view.seen.shape), 0, 255)
     return Alignment(window, view.rows, view.columns, view.known, view.seen, expected)
 

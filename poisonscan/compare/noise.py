@@ -80,10 +80,10 @@ class Plane:
 
     def energy(self, side: int) -> Array:
         """Squared residual over squared noise of every square of `side` cells; 1 is usual."""
-        difference, active, clipped = self.means(side)
+        planes = np.stack([self.difference, self.activity, self.clipping, self.toned])
+        difference, active, clipped, toned = means(planes, side)
         level, slope = self._noise(np.abs(difference), active, side)
-        toned = _TONING * means(self.toned, side)
-        noise: Array = level**2 + (slope * active) ** 2 + clipped**2 + toned**2
+        noise: Array = level**2 + (slope * active) ** 2 + clipped**2 + (_TONING * toned) ** 2
         squares: Array = difference**2 / noise
         return squares
 

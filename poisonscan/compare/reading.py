@@ -10,7 +10,7 @@ import numpy as np
 
 from poisonscan.compare.align import Alignment, Approach, approach, at_window, pearson, refine
 from poisonscan.compare.geometry import WHOLE, Window
-from poisonscan.compare.search import candidates, in_a_frame
+from poisonscan.compare.search import Candidate, candidates, in_a_frame
 from poisonscan.fingerprint.detail import Detail
 from poisonscan.fingerprint.grids import Grids
 
@@ -104,7 +104,7 @@ def laid_anew(reading: Reading, old: Grids, detail: Detail) -> Reading:
     """
     shown = Detail(*(plane[..., ::-1] for plane in detail)) if reading.mirrored else detail
     start = reading.window_of_old
-    fit = at_window(old.luma, shown.luma, approach(old.luma, shown.luma, start, _CLOSER).window)
+    fit = refine(old.luma, shown.luma, start, _CLOSER)
     if fit.misfit > reading.fit.misfit:  # on lines finer than a cell the steps may stray
         fit = min(fit, at_window(old.luma, shown.luma, start), key=lambda one: one.misfit)
     return Reading(fit, old, shown, reading.mirrored, framed=False)
@@ -152,12 +152,12 @@ def _windowed(old: Grids, new: Grids, stretch: float) -> list[_Place]:
     found = [(one, False) for one in candidates(old.luma, new.luma, stretch)]
     found += [(one, True) for one in candidates(new.luma, old.luma, 1 / stretch)]
     found.sort(key=lambda item: item[0].evidence, reverse=True)
-    places = [
+    if bars := in_a_frame(new.luma, old.luma):
+        found.insert(1, (Candidate(0.0, bars, mirrored=False), True))
+    return [
         _tried(old, new, one.window, mirrored=one.mirrored, framed=framed)
         for one, framed in found[:_MOST_WINDOWS]
     ]
-    bars = in_a_frame(new.luma, old.luma)
-    return places if bars is None else [*places, _tried(old, new, bars, mirrored=False, framed=True)]
 
 
 def _tried(old: Grids, new: Grids, window: Window, *, mirrored: bool, framed: bool) -> _Place:
