@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 _MOST = 0.8  # the share of cells that must agree
 _COMPACT = 0.92  # the share that must, for what stands out to be a stamp and no object that moved
-_COLOURED, _LEAST_COLOURED = (
-    8.0,
-    8,
-)  # grey levels from which a chroma cell has a colour, and cells that tell of it
+_COLOURED = 8.0  # grey levels from which a chroma cell has a colour
+_LEAST_COLOURED = 8  # such cells, to tell from them whether colours are as strong as they were
 _RECOLOURED = 0.1  # by how much their saturation may differ
 _QUANTILE, _NORMAL = 0.9, 1.645  # the share of cells that sets the noise, and its place on a normal
 _CLEARLY = 1.5  # local score that is no accident of a pattern over the whole
@@ -40,7 +38,7 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
 
     A stamp that covers a good part of the picture disturbs the whole as a pattern does. What stands out
     clearly is called a stamp here; where only the whole is disturbed, the fit has to say whether tone
-    explains it.
+    explains it, and where too many cells stand out for a stamp, whether an object has moved.
     """
     luma = new.luma - old.luma
     away = np.abs(luma)

@@ -60,6 +60,7 @@ JUDGEMENT = [
     pa.field("phash_distance", pa.int16()),
     pa.field("window", pa.list_(pa.float32())),
     pa.field("mirrored", pa.bool_()),
+    pa.field("interpolated", pa.bool_()),
 ]
 
 SNAPSHOT_ROWS = pa.schema(

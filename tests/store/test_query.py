@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -42,6 +43,13 @@ def test_a_missing_or_damaged_part_is_a_storage_error(tmp_path: Path) -> None:
     (folder / "verdicts" / "00001.parquet").write_bytes(b"PAR1 nonsense PAR1")
     with pytest.raises(StorageError, match="cannot be queried"), tables(folder, "verdicts") as connection:
         rows_of(connection, "SELECT sum(row) FROM verdicts")
+
+
+def test_a_plain_error_is_one_of_files_and_a_wrong_statement_is_ours(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="Footer length"), tables(filled(tmp_path), "verdicts"):
+        raise duckdb.Error("Footer length error in file")
+    with pytest.raises(duckdb.ParserException), tables(tmp_path, "verdicts") as connection:
+        rows_of(connection, "SELEC 1")
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
