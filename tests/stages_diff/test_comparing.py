@@ -112,3 +112,12 @@ def test_no_more_is_read_than_is_wanted(new: Path) -> None:
     assert [picture.ref.row for picture in found] == source.given == [0, 4]
     assert list(at_hand.read({})) == []
     assert source.given == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"), [(0, 0, [0]), (1, 2, [0, 1]), (2, 3, [1]), (3, 9, [1, 2]), (7, 9, [2])]
+)
+def test_a_stretch_takes_its_own_slices_along(new: Path, first: int, last: int, expected: list[int]) -> None:
+    source = ImageFolder(new)
+    found = AtHand(source, source.plan(2).slices).among(first, last)
+    assert [part.index for part in found.slices] == expected

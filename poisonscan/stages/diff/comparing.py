@@ -6,6 +6,7 @@ at hand, they are read once more, since a picture that is at hand shows what its
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,24 +43,32 @@ class Stretch:
         index: of the row group.
         pairs: the Parquet file.
         by: the column that matched them.
+        at_hand: the pictures of NEW among them; None where NEW kept none.
     """
 
     index: int
     pairs: Path
     by: str
+    at_hand: AtHand | None
 
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """The pictures of NEW on disk.
+    """Pictures of NEW on disk.
 
     Attributes:
         source: reads them.
-        slices: how it was cut; together they hold every row of NEW.
+        slices: of it, in the order of their rows.
     """
 
     source: PictureSource
     slices: tuple[PictureSlice, ...]
+
+    def among(self, first: int, last: int) -> AtHand:
+        """The slices that hold any of these rows: a folder's hold the names of all its files."""
+        begin = bisect_right(self.slices, first, key=lambda part: part.first_row) - 1
+        end = bisect_right(self.slices, last, key=lambda part: part.first_row)
+        return AtHand(self.source, self.slices[max(begin, 0) : end])
 
     def read(self, rows: Mapping[int, object]) -> Iterator[Picture]:
         """The pictures of these rows, in the order of the slices."""
@@ -73,7 +82,7 @@ class AtHand:
                         break
 
 
-def compare(part: Stretch, context: Context, folder: Path, config: Config, at_hand: AtHand | None) -> None:
+def compare(part: Stretch, context: Context, folder: Path, config: Config) -> None:
     """Compare the pairs of one row group.
 
     Raises:
@@ -90,14 +99,14 @@ def compare(part: Stretch, context: Context, folder: Path, config: Config, at_ha
         if row["row"] in done:
             continue
         found = decide(row, part.by, config.compare)
-        if found.interpolated and at_hand:
+        if found.interpolated and part.at_hand:
             unsettled[row["row"]] = row
         else:
             recorder.add(_observed(row, found))
             done.add(row["row"])
     recorder.flush()
-    if at_hand and unsettled:
-        done |= _closer(unsettled, at_hand, recorder, context, config)
+    if part.at_hand and unsettled:
+        done |= _closer(unsettled, part.at_hand, recorder, context, config)
     recorder.finish(complete=len(done) == len(rows))
 
 

@@ -114,12 +114,23 @@ def _pair_all(folder: Folder, sides: Sequence[Side], config: Config, watch: Watc
 def _compare_all(folder: Folder, new: Side, config: Config, watch: Watch) -> None:
     pairs = pq.read_metadata(folder.path / PAIRS)
     by = folder.document["matching"]["by"]
-    every = [Stretch(index, folder.path / PAIRS, by) for index in range(pairs.num_row_groups)]
-    watch.start("diff", pairs.num_rows, counts_on_disk(folder.path, OBSERVED, "verdict"))
     source = pictures_of(new)
     at_hand = AtHand(source, source.plan(config.run.shard_rows).slices) if source else None
-    task = partial(compare, folder=folder.path, config=config, at_hand=at_hand)
+    every = [
+        Stretch(index, folder.path / PAIRS, by, at_hand and at_hand.among(*_rows_of(pairs, index)))
+        for index in range(pairs.num_row_groups)
+    ]
+    watch.start("diff", pairs.num_rows, counts_on_disk(folder.path, OBSERVED, "verdict"))
+    task = partial(compare, folder=folder.path, config=config)
     run_missing(folder, OBSERVED, task, every, config.run, watch)
+
+
+def _rows_of(pairs: pq.FileMetaData, index: int) -> tuple[int, int]:
+    """The first and the last row number of a row group; the pairs are in their order."""
+    group = pairs.row_group(index)
+    columns = [group.column(at) for at in range(group.num_columns)]
+    (known,) = (column.statistics for column in columns if column.path_in_schema == "row")
+    return known.min, known.max
 
 
 def _publish(folder: Folder, out: Path) -> None:
