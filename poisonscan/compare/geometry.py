@@ -136,13 +136,17 @@ def _cells_before(side: int) -> Array:
     return np.tri(side, k=-1)
 
 
-def in_new_picture(window: Window, cell: Window) -> Window:
-    """A rectangle on the coarse grid as seen on the fine picture that covers `window` of it."""
+def seen_from(window: Window, place: Window) -> Window:
+    """A rectangle on the coarse grid in sides of the fine picture that covers `window` of it."""
     width, height = window.x1 - window.x0, window.y1 - window.y0
-    box = (
-        (cell.x0 - window.x0) / width,
-        (cell.y0 - window.y0) / height,
-        (cell.x1 - window.x0) / width,
-        (cell.y1 - window.y0) / height,
+    return Window(
+        (place.x0 - window.x0) / width,
+        (place.y0 - window.y0) / height,
+        (place.x1 - window.x0) / width,
+        (place.y1 - window.y0) / height,
     )
-    return Window(*(min(max(value, 0.0), 1.0) for value in box))
+
+
+def in_new_picture(window: Window, cell: Window) -> Window:
+    """What of such a rectangle lies on the fine picture."""
+    return Window(*(min(max(value, 0.0), 1.0) for value in seen_from(window, cell)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poisonscan.compare.align import Alignment, Approach, approach, at_window, pearson, refine
-from poisonscan.compare.geometry import WHOLE, Window
+from poisonscan.compare.geometry import WHOLE, Window, seen_from
 from poisonscan.compare.search import Candidate, candidates, in_a_frame
 from poisonscan.fingerprint.detail import Detail
 from poisonscan.fingerprint.grids import Grids
@@ -50,13 +50,7 @@ class Reading:
     @property
     def window_of_old(self) -> Window:
         """Where all of the new picture lies, in sides of the old one."""
-        window = self.fit.window
-        if not self.framed:
-            return window
-        width, height = window.x1 - window.x0, window.y1 - window.y0
-        return Window(
-            -window.x0 / width, -window.y0 / height, (1 - window.x0) / width, (1 - window.y0) / height
-        )
+        return seen_from(self.fit.window, WHOLE) if self.framed else self.fit.window
 
     @property
     def exact(self) -> bool:

@@ -24,10 +24,15 @@ def seen(body: bytes) -> Fingerprint:
 
 
 @cache
-def original(seed: int) -> Fingerprint:
+def original_body(seed: int) -> bytes:
     stream = io.BytesIO()
     draw(seed).save(stream, "JPEG", quality=92)
-    return seen(stream.getvalue())
+    return stream.getvalue()
+
+
+@cache
+def original(seed: int) -> Fingerprint:
+    return seen(original_body(seed))
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +14,7 @@ from poisonscan.compare.texture import as_they_lie, excess, gain, grain, in_comm
 from poisonscan.fingerprint.decode import Decoded, decoded
 from poisonscan.fingerprint.grids import Grids, unpack
 from poisonscan.records import Published
-from poisonscan.redteam.pictures import draw
-from tests.compare.pairs import MANY, edited, original, seen
+from tests.compare.pairs import MANY, edited, original, original_body, seen
 
 if TYPE_CHECKING:
     from poisonscan.fingerprint.detail import Detail
@@ -25,9 +23,7 @@ SEEDS = range(4)
 
 
 def detail(seed: int) -> Detail:
-    stream = io.BytesIO()
-    draw(seed).save(stream, "JPEG", quality=92)
-    found = decoded(stream.getvalue(), Published(), MANY)
+    found = decoded(original_body(seed), Published(), MANY)
     assert isinstance(found, Decoded)
     return found.detail()
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import pytest
 
 from poisonscan.config import Config, RunSettings
 from poisonscan.errors import RunMismatchError
-from poisonscan.redteam.pictures import draw
 from poisonscan.sources.images import ImageFolder
 from poisonscan.stages.diff.comparing import AtHand
 from poisonscan.stages.diff.pairing import pair
 from poisonscan.stages.diff.run import diff
 from poisonscan.stages.snapshot.take import snapshot_images
-from tests.compare.pairs import edited
+from tests.compare.pairs import edited, original_body
 from tests.stages_diff.pictures import jpeg, original, url, verdicts, write_folder, write_shard
 
 if TYPE_CHECKING:
@@ -30,22 +28,18 @@ HIDDEN = {2: "patch-noise-4-crop-5", 3: "patch-noise-4-crop-5", 7: "patch-noise-
 """Small stamps in cropped pictures, by seed; the stored grids alone show none of them."""
 
 
-def _before(seed: int) -> bytes:
-    stream = io.BytesIO()
-    draw(seed).save(stream, "JPEG", quality=92)
-    return stream.getvalue()
-
-
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    return write_folder(tmp_path / "old", {f"{seed}.jpg": _before(seed) for seed in (*HIDDEN, 4, 5)})
+    return write_folder(tmp_path / "old", {f"{seed}.jpg": original_body(seed) for seed in (*HIDDEN, 4, 5)})
 
 
 @pytest.fixture
 def new(tmp_path: Path) -> Path:
     """Hidden stamps, a cropped picture and one that is as it was."""
     served = {f"{seed}.jpg": edited(seed, edit).data for seed, edit in HIDDEN.items()}
-    return write_folder(tmp_path / "new", served | {"4.jpg": edited(4, "crop-10").data, "5.jpg": _before(5)})
+    return write_folder(
+        tmp_path / "new", served | {"4.jpg": edited(4, "crop-10").data, "5.jpg": original_body(5)}
+    )
 
 
 FOUND = {"2.jpg": "edited", "3.jpg": "edited", "7.jpg": "edited", "4.jpg": "cropped", "5.jpg": "identical"}
@@ -69,7 +63,7 @@ def test_so_does_a_snapshot_that_kept_its_pictures(
 def test_so_do_shards(tmp_path: Path) -> None:
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
-    write_shard(tmp_path / "old/00000.tar", {seed: _before(seed) for seed in HIDDEN})
+    write_shard(tmp_path / "old/00000.tar", {seed: original_body(seed) for seed in HIDDEN})
     write_shard(tmp_path / "new/00000.tar", {2: edited(2, HIDDEN[2]).data})
     write_shard(tmp_path / "new/00001.tar", {seed: edited(seed, HIDDEN[seed]).data for seed in (3, 7)})
     diff(tmp_path / "old", tmp_path / "new", tmp_path / "d.parquet", config=CONFIG)
