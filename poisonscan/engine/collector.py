@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 
-_YOUNG = 10_000
+_YOUNG = 100_000
 """Objects made before the youngest are searched; Python's own 700 costs a tenth of a worker's time, since
-each answer of the web makes some hundred that soon go by themselves."""
-_MIDDLE, _OLD = 20, 50
+each answer of the web makes some hundred that soon go by themselves, and no picture lies in a cycle."""
+_MIDDLE, _OLD = 5, 20
 
 
 def search_seldom() -> None:

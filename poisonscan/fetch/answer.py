@@ -50,10 +50,9 @@ class Answer:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parser = HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(
-            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
-        )
+        # Parser and answer refer to each other: were they not parted at the end, the body would stay until
+        # Python next searches for cycles.
+        self._parser: HttpResponseParser | None = _parser_for(self)
         self._body = bytearray()  # no list: a body may come in chunks of a byte
         self._fed = 0  # bytes until the head was complete
         self._head_bytes = 0  # of names and values, trailers too
@@ -77,19 +76,17 @@ class Answer:
         return bytes(self._body)
 
     def feed(self, data: bytes) -> None:
-        """Take what was read from the connection."""
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._surplus = True
-        except HttpParserError as error:
-            self._surplus = True
-            if not self.complete:
-                self.error = self.error or NotHttpError(str(error))
+        """Take what was read from the connection; nothing but a surplus once the answer has ended."""
+        if self._parser is None:
+            self.reusable = False
+            return
+        self._parse(self._parser, data)
         if not self.has_head:
             self._fed += len(data)
         self._measure_head(self._fed)
         self.reusable = self.reusable and not self._surplus
+        if self.ended:
+            self._let_go()
 
     def feed_eof(self, error: OSError | None) -> None:
         """Take the end of the connection, and why it ended where that was no orderly end."""
@@ -103,6 +100,23 @@ class Answer:
             self.complete = True
         else:
             self.error = LostError("the body is shorter than announced")
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Give up what no longer serves, at once: the parser, and a body that will never be whole."""
+        self._parser = None
+        if not self.complete:
+            self._body.clear()
+
+    def _parse(self, parser: HttpResponseParser, data: bytes) -> None:
+        try:
+            parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._surplus = True
+        except HttpParserError as error:
+            self._surplus = True
+            if not self.complete:
+                self.error = self.error or NotHttpError(str(error))
 
     @property
     def _ends_with_the_connection(self) -> bool:
@@ -128,7 +142,7 @@ class Answer:
 
     def on_headers_complete(self) -> None:
         """The head is complete, unless it only says that another one comes (RFC 9110, section 15.2)."""
-        if self.complete:
+        if self.complete or self._parser is None:
             return
         self.status = self._parser.get_status_code()
         self.has_head = self.status >= _SUCCESS or self.status == _SWITCHING_PROTOCOLS
@@ -145,6 +159,14 @@ class Answer:
 
     def on_message_complete(self) -> None:
         """The response is complete."""
-        if self.has_head and not self.complete:
+        if self.has_head and not self.complete and self._parser is not None:
             self.complete = self.error is None
             self.reusable = self._parser.should_keep_alive()
+
+
+def _parser_for(answer: Answer) -> HttpResponseParser:
+    parser = HttpResponseParser(answer)
+    parser.set_dangerous_leniencies(
+        lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+    )
+    return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from itertools import pairwise
 from typing import NamedTuple
@@ -140,9 +141,27 @@ def test_a_body_is_kept_up_to_the_limit(size: int) -> None:
     head = lines("HTTP/1.1 200 OK", f"Content-Length: {size + 5_000}")
     answer = read(head, bytes(size), eof=False)
     assert answer.ended == (size > LIMIT)
+    ended = answer.ended
     answer.feed(bytes(5_000))
-    assert answer.n_bytes == size + 5_000
+    assert answer.n_bytes == (size if ended else size + 5_000)
     assert len(answer.body) <= LIMIT
+
+
+@pytest.mark.parametrize("length", [LIMIT, LIMIT + 5_000, 2 * LIMIT])
+def test_an_answer_that_has_ended_waits_for_no_search_for_cycles(length: int) -> None:
+    def answers() -> int:
+        return sum(isinstance(one, Answer) for one in gc.get_objects())
+
+    gc.collect()
+    before = answers()
+    gc.disable()
+    try:
+        answer = read(lines("HTTP/1.1 200 OK", f"Content-Length: {length}"), bytes(length - 1), b"end")
+        assert answer.ended
+        del answer
+        assert answers() == before
+    finally:
+        gc.enable()
 
 
 def test_tiny_chunks_take_no_more_room_than_large_ones() -> None:
