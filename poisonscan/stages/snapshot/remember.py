@@ -7,7 +7,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poisonscan.config import CompareSettings
 from poisonscan.domains.names import domain_of
 from poisonscan.manifest.model import Entry
 from poisonscan.manifest.planning import read_slice
@@ -143,7 +142,7 @@ async def _picture_row(tools: Worker, picture: Picture, config: Config) -> Row:
 async def _examine(
     tools: Worker, body: bytes, published: Published, config: Config
 ) -> Fingerprint | DecodeFailure:
-    answer = await examine_safely(tools.sandbox, body, published, (), config.decode, CompareSettings())
+    answer = await examine_safely(tools.sandbox, body, published, (), config.decode, config.compare)
     return answer if isinstance(answer, DecodeFailure) else answer.fingerprint
 
 
