@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poisonscan.compare.cells import as_grey, centred, deviation, mean, within
 from poisonscan.compare.geometry import WHOLE, Window, axes
 from poisonscan.compare.robust import robust_fit
 from poisonscan.compare.search import LEAST_CELLS, SIDE
@@ -71,7 +72,7 @@ class Alignment:
         """
         before = deviation(self.known)
         if before < _LEAST_CONTRAST:
-            return float(abs(self.seen.mean() - self.known.mean()) <= _GREY_SHIFT)
+            return float(abs(mean(self.seen) - mean(self.known)) <= _GREY_SHIFT)
         return deviation(self.expected) / before
 
 
@@ -119,18 +120,18 @@ def approach(coarse: Array, fine: Array, start: Window | Approach, steps: int) -
 def _step(coarse: Array, fine: Array, window: Window, start: Array | None) -> Approach:
     """One step of Gauss and Newton."""
     view = _project(coarse, fine, window)
-    tone = tone_basis(view.known)
-    shapes = np.concatenate([tone, _window_slopes(coarse.shape[0], window, view)])
+    shapes = tone_basis(view.known, more=4)
+    _window_slopes(coarse.shape[0], window, view, shapes[-4:])
     seen = view.seen.ravel()
-    solution, weights = robust_fit(shapes, seen, start, _ROUNDS)
-    step = np.clip(solution[len(tone) :], -_MAX_STEP, _MAX_STEP)
-    moved = float(np.abs(step).max())
+    fit = robust_fit(shapes, seen, start, _ROUNDS)
+    step = [within(by, (-_MAX_STEP, _MAX_STEP)) for by in fit.solution[-4:].tolist()]
+    moved = max(map(abs, step))
     return Approach(
         _clamped(window, step),
-        weights if moved <= _NEARLY else None,  # weights that were right elsewhere would hold the fit there
+        fit.weights if moved <= _NEARLY else None,  # those that were right elsewhere would hold the fit there
         moved < _SETTLED,
         seen,
-        solution @ shapes,
+        fit.fitted,
     )
 
 
@@ -156,42 +157,44 @@ def _project(coarse: Array, fine: Array, window: Window) -> _View:
     return _View(rows, columns, coarse[rows, columns], vertical.matrix @ fine @ horizontal.matrix.T)
 
 
-def _window_slopes(side: int, window: Window, view: _View) -> Array:
-    """(4, cells): what moving each border of the window takes from `seen`, by the picture's gradient."""
-    down, across = _gradient(side * view.seen)
+def _window_slopes(side: int, window: Window, view: _View, out: Array) -> None:
+    """What moving each border of the window takes from `seen`, by the picture's gradient, as (4, cells)."""
+    rows, columns = view.seen.shape
+    down, across = _gradient(rows, side) @ view.seen, view.seen @ _gradient(columns, side).T
     right = _shares(view.columns, side, window.x0, window.x1)
     below = _shares(view.rows, side, window.y0, window.y1)[:, None]
     # Moving a border by d moves what lies under a cell at fraction f from it by (1 - f) d the other way.
-    slopes = np.empty((4, *view.seen.shape))
+    slopes = out.reshape(4, rows, columns)
     np.multiply(across, right, out=slopes[2])
     np.multiply(down, below, out=slopes[3])
     np.subtract(across, slopes[2], out=slopes[0])
     np.subtract(down, slopes[3], out=slopes[1])
-    return slopes.reshape(4, -1)
+
+
+@lru_cache(maxsize=256)
+def _gradient(cells: int, side: int) -> Array:
+    """(cells, cells): `np.gradient` along one axis, a cell being one of `side`, as a matrix."""
+    steps = np.gradient(np.eye(cells), axis=0)
+    return side * np.asarray(steps)
 
 
 def _shares(cells: slice, side: int, start: float, stop: float) -> Array:
     """How far along [start, stop] the middles of these cells lie, 0..1 within it."""
-    middles = (np.arange(cells.start, cells.stop) + 0.5) / side
-    shares: Array = (middles - start) / (stop - start)
+    shares: Array = (_middles(side)[cells] - start) / (stop - start)
     return shares
 
 
-def _gradient(grid: Array) -> tuple[Array, Array]:
-    """As `np.gradient`, which takes three times as long on grids as small as ours."""
-    down, across = np.empty_like(grid), np.empty_like(grid)
-    down[1:-1] = (grid[2:] - grid[:-2]) / 2
-    down[0], down[-1] = grid[1] - grid[0], grid[-1] - grid[-2]
-    across[:, 1:-1] = (grid[:, 2:] - grid[:, :-2]) / 2
-    across[:, 0], across[:, -1] = grid[:, 1] - grid[:, 0], grid[:, -1] - grid[:, -2]
-    return down, across
+@lru_cache
+def _middles(side: int) -> Array:
+    middles: Array = (np.arange(side) + 0.5) / side
+    return middles
 
 
-def _clamped(window: Window, step: Array) -> Window:
+def _clamped(window: Window, step: list[float]) -> Window:
     """The window after a step; a border stays on the picture unless it began far outside, in a frame."""
     low, high = -_OVERHANG, 1 + _OVERHANG
     x0, y0, x1, y1 = (
-        min(max(float(at + by), low), high) if low <= at <= high else float(at + by)
+        within(at + by, (low, high)) if low <= at <= high else at + by
         for at, by in zip(window, step, strict=True)
     )
     return Window(x0, y0, max(x1, x0 + _LEAST_SIDE), max(y1, y0 + _LEAST_SIDE))
@@ -200,9 +203,8 @@ def _clamped(window: Window, step: Array) -> Window:
 def at_window(coarse: Array, fine: Array, window: Window, weights: Array | None = None) -> Alignment:
     """Fit the tone curve alone, the window being known; `weights` as for `robust_fit`."""
     view = _project(coarse, fine, window)
-    tone = tone_basis(view.known)
-    solution, _ = robust_fit(tone, view.seen.ravel(), weights)
-    expected = np.clip((solution @ tone).reshape(view.seen.shape), 0, 255)
+    fit = robust_fit(tone_basis(view.known), view.seen.ravel(), weights)
+    expected = as_grey(fit.fitted).reshape(view.seen.shape)
     return Alignment(window, view.rows, view.columns, view.known, view.seen, expected)
 
 
@@ -213,19 +215,20 @@ def as_they_are(coarse: Array, fine: Array) -> Alignment:
 
 def _misfit(seen: Array, expected: Array) -> float:
     contrast = max(deviation(seen), _LEAST_CONTRAST)
-    return float(np.minimum(np.abs(seen - expected) / contrast, _MOST_SAY).mean())
+    away = np.abs(seen - expected)
+    return mean(np.minimum(away, _MOST_SAY * contrast, out=away)) / contrast
 
 
-def deviation(values: Array) -> float:
-    """As `values.std()`, which takes three times as long on grids as small as ours."""
-    flat = values.ravel() - values.mean()
-    return math.sqrt(float(flat @ flat) / flat.size)
+def tone_basis(values: Array, more: int = 0) -> Array:
+    """(4 + more, cells): powers 0..3 of grey levels, scaled to -1..1: the shapes of a tone curve.
 
-
-def tone_basis(values: Array) -> Array:
-    """(4, cells): powers 0..3 of grey levels, scaled to -1..1: the shapes of a tone curve."""
-    shapes = np.ones((4, values.size))
-    shapes[1] = (values.ravel() - 127.5) / 127.5
+    Args:
+        values: grey levels, of any shape.
+        more: rows below these for other shapes, to be filled in.
+    """
+    shapes = np.empty((4 + more, values.size))
+    shapes[0] = 1
+    np.divide(values.ravel() - 127.5, 127.5, out=shapes[1])
     np.multiply(shapes[1], shapes[1], out=shapes[2])
     np.multiply(shapes[1], shapes[2], out=shapes[3])
     return shapes
@@ -233,5 +236,5 @@ def tone_basis(values: Array) -> Array:
 
 def pearson(one: Array, other: Array) -> float:
     """Pearson's correlation of two arrays of one shape, -1..1; 0 where either is flat."""
-    a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
+    a, b = centred(one), centred(other)
     return float(a @ b) / max(math.sqrt(float(a @ a) * float(b @ b)), 1e-9)

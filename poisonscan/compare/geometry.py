@@ -66,41 +66,51 @@ def axes(window: Window, coarse_side: int, fine_side: int) -> Axes:
     the fine picture shows more, a frame for instance, that would smear into the outermost cells: they are
     left out where the fine grid is known well enough for it to show.
     """
-    down = _edges(window.y0, window.y1, coarse_side, fine_side)
-    across = _edges(window.x0, window.x1, coarse_side, fine_side)
-    cumulative = _cumulative(np.concatenate([down.at, across.at]), fine_side)
-    parts = cumulative[: len(down.at)], cumulative[len(down.at) :]
-    return Axes(*(_axis(edges, part) for edges, part in zip((down, across), parts, strict=True)))
+    down = _covered(window.y0, window.y1, coarse_side, fine_side)
+    across = _covered(window.x0, window.x1, coarse_side, fine_side)
+    at = np.minimum(np.maximum(np.concatenate([down.borders, across.borders]), 0.0), fine_side)
+    integral, n = _cumulative(at, fine_side), len(down.borders)
+    return Axes(
+        Axis(_differences(integral[:n], at[:n]), down.first, down.last),
+        Axis(_differences(integral[n:], at[n:]), across.first, across.last),
+    )
 
 
-class _Edges(NamedTuple):
-    """Borders of the coarse cells [first, last), in fine cells."""
+class _Covered(NamedTuple):
+    """The coarse cells [first, last) and their borders, in fine cells."""
 
-    at: Array
+    borders: Array
     first: int
     last: int
 
 
-def _edges(start: float, stop: float, coarse_side: int, fine_side: int) -> _Edges:
+def _covered(start: float, stop: float, coarse_side: int, fine_side: int) -> _Covered:
     finer = fine_side > coarse_side
     before, after = finer and start < -STICKS_OUT, finer and stop > 1 + STICKS_OUT
     first = max(math.ceil(start * coarse_side - 0.05), int(before))
     last = min(math.floor(stop * coarse_side + 0.05), coarse_side - int(after))
-    at = (np.arange(first, last + 1) / coarse_side - start) / (stop - start) * fine_side
-    return _Edges(np.minimum(np.maximum(at, 0.0), fine_side), first, last)
+    borders = (_borders(coarse_side)[first : last + 1] - start) * (fine_side / (stop - start))
+    return _Covered(borders, first, last)
 
 
-def _axis(edges: _Edges, cumulative: Array) -> Axis:
-    widths = edges.at[1:] - edges.at[:-1]
-    return Axis((cumulative[1:] - cumulative[:-1]) / widths[:, None], edges.first, edges.last)
+@lru_cache
+def _borders(side: int) -> Array:
+    """(side + 1,) from 0 to 1."""
+    borders: Array = np.arange(side + 1) / side
+    return borders
+
+
+def _differences(integral: Array, at: Array) -> Array:
+    """Means between each two places, of whose integrals up to them these are."""
+    means: Array = (integral[1:] - integral[:-1]) / (at[1:] - at[:-1])[:, None]
+    return means
 
 
 def onto_fine(start: float, stop: float, coarse_side: int, fine_side: int) -> Array:
     """(fine side, coarse side) matrix: means over the cells of a fine grid spanning [start, stop]."""
-    edges = np.linspace(start, stop, fine_side + 1) * coarse_side
-    cumulative = _cumulative(np.clip(edges, 0.0, coarse_side), coarse_side)
-    means: Array = np.diff(cumulative, axis=0) / np.diff(edges)[:, None]
-    return means
+    edges = (start + (stop - start) * _borders(fine_side)) * coarse_side
+    inside = np.minimum(np.maximum(edges, 0.0), coarse_side)
+    return _differences(_cumulative(inside, coarse_side), edges)
 
 
 def resample(grid: Array, side_y: int, side_x: int) -> Array:
@@ -117,23 +127,26 @@ def _whole(coarse_side: int, fine_side: int) -> Array:
 def _cumulative(at: Array, side: int) -> Array:
     """(len(at), side) matrix: the integral of the grid from 0 to `at`, by cubic Hermite interpolation."""
     left = np.minimum(at.astype(np.intp), side - 1)
-    t = at - left
-    matrix: Array = _cells_before(side)[left]
-    # Slopes of the integral at cell borders are border values: means of the neighbouring cells.
-    square = t * t
-    cube = square * t
-    slope_in, slope_out = (cube - 2 * square + t) / 2, (cube - square) / 2
-    flat, here = matrix.ravel(), np.arange(len(at)) * side + left
-    flat[here] += 3 * square - 2 * cube + slope_in + slope_out
-    flat[here - (left > 0)] += slope_in
-    flat[here + (left < side - 1)] += slope_out
+    t = (at - left)[:, None]
+    matrix: Array
+    *lower, matrix = (shares.take(left, axis=0) for shares in _hermite(side))
+    for shares in reversed(lower):
+        matrix *= t
+        matrix += shares
     return matrix
 
 
 @lru_cache
-def _cells_before(side: int) -> Array:
-    """(side, side): in row n, 1 for each of the first n cells."""
-    return np.tri(side, k=-1)
+def _hermite(side: int) -> Array:
+    """(4, side, side): by cell, the share of every cell in the powers 0..3 of the way through it.
+
+    Slopes of the integral at cell borders are border values: means of the neighbouring cells.
+    """
+    own = np.eye(side)
+    at_start = (own + own[[0, *range(side - 1)]]) / 2
+    at_end = (own + own[[*range(1, side), side - 1]]) / 2
+    squared, cubed = 3 * own - 2 * at_start - at_end, at_start + at_end - 2 * own
+    return np.stack([np.tri(side, k=-1), at_start, squared, cubed])
 
 
 def seen_from(window: Window, place: Window) -> Window:

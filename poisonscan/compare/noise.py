@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.cells import means
+from poisonscan.compare.cells import means, within
 from poisonscan.compare.order import median, quantile
 
 if TYPE_CHECKING:
@@ -116,8 +116,3 @@ def unrest(toned: Array, gain: float) -> float:
     """
     sharpened = math.sqrt(max(gain, 1.0)) - 1
     return min(max(median(np.abs(toned)) / _TONED, sharpened / _SHARPENED), 1.0)
-
-
-def within(value: float, bounds: tuple[float, float]) -> float:
-    """The value, or the bound that it exceeds."""
-    return min(max(value, bounds[0]), bounds[1])

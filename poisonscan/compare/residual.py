@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy  # its parts load when they are first used, which a process that compares nothing never does
 
-from poisonscan.compare.align import deviation, tone_basis
-from poisonscan.compare.cells import activity, laplacian, on_luma_cells, smoothed
+from poisonscan.compare.align import tone_basis
+from poisonscan.compare.cells import (
+    activity,
+    as_grey,
+    deviation,
+    laplacian,
+    on_luma_cells,
+    smoothed,
+    within,
+)
 from poisonscan.compare.geometry import Axes, axes, onto_fine, resample
-from poisonscan.compare.noise import CHROMA, LUMA, Plane, unrest, within
+from poisonscan.compare.noise import CHROMA, LUMA, Plane, unrest
 from poisonscan.compare.robust import robust_fit
 from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
@@ -54,10 +62,9 @@ def luma_plane(reading: Reading, colours: Colours, texture: Array, gain: float) 
     cells = fit.rows, fit.columns
     known, sharpness = coarse.luma[cells], laplacian(coarse.luma)[cells]
     chroma = _on_luma_cells(coarse.chroma)[:, *cells]
-    others = np.stack([*chroma, sharpness, _laid_otherwise(reading)]).reshape(4, -1) / 128
-    shapes = np.concatenate([tone_basis(known), others])
-    solution, _ = robust_fit(shapes, fit.seen.ravel())
-    expected = np.clip((solution @ shapes).reshape(known.shape), 0, 255)
+    shapes = tone_basis(known, more=4)
+    shapes[4:].reshape(4, *known.shape)[:] = *chroma, sharpness, _laid_otherwise(reading)
+    expected = as_grey(robust_fit(shapes, fit.seen.ravel()).fitted).reshape(known.shape)
     contrast = within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
     busy = np.hypot(activity(coarse.luma)[cells], smoothed(texture))
     clipping = _clipping(expected, contrast * chroma, contrast * texture)
@@ -114,7 +121,7 @@ def colours_of(reading: Reading) -> Colours:
     known = np.stack([np.ones((side, side)), resample(coarse.luma, side, side), *coarse.chroma])[:, *cells]
     shapes = known.reshape(len(known), -1)
     seen = vertical.matrix @ fine.chroma @ horizontal.matrix.T
-    fitted = [robust_fit(shapes, plane.ravel())[0] @ shapes for plane in seen]
+    fitted = [robust_fit(shapes, plane.ravel()).fitted for plane in seen]
     return Colours(Axes(vertical, horizontal), known[2:], seen, np.reshape(fitted, seen.shape))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy  # its parts load when they are first used, which a process that compares nothing never does
@@ -20,9 +20,21 @@ _RIDGE = 1e-6  # of each shape's own energy: a flat picture's tone curve has no 
 _LEAST_SCALE = 0.3  # grey levels; two grids rounded to bytes differ by 0.41 rms
 
 
-def robust_fit(
-    shapes: Array, target: Array, start: Array | None = None, rounds: int = 4
-) -> tuple[Array, Array]:
+class Fit(NamedTuple):
+    """Shapes added up to something.
+
+    Attributes:
+        solution: (k,), the share of each shape.
+        fitted: (n,), what these add up to.
+        weights: (n,) in 0..1 by which the next round would go.
+    """
+
+    solution: Array
+    fitted: Array
+    weights: Array
+
+
+def robust_fit(shapes: Array, target: Array, start: Array | None = None, rounds: int = 4) -> Fit:
     """Iteratively re-weighted least squares with Tukey's biweight.
 
     Args:
@@ -30,20 +42,25 @@ def robust_fit(
         target: (n,), what it should give.
         start: weights that an earlier fit to nearly the same cells gave, which halves the work.
         rounds: of re-weighting, where the weights begin at 1.
-
-    Returns:
-        The share of each shape, (k,), and the (n,) weights in 0..1 that the last round gave.
     """
-    known = start is not None and len(start) == len(target)
-    weights = start if known and start is not None else np.ones(len(target))
+    equations = np.concatenate([shapes, target[None]])
     ridge = _RIDGE * (np.einsum("ij,ij->i", shapes, shapes) + 1e-9)
-    for _ in range(_AGAIN if known else rounds):
-        weighted = shapes * weights
-        normal = weighted @ shapes.T
-        normal.flat[:: len(shapes) + 1] += ridge
-        solution = _solved(normal, weighted @ target)
-        weights = _biweight(target - solution @ shapes)
-    return solution, weights
+    if start is None or len(start) != len(target):
+        fit = _round(equations, shapes, ridge)
+    else:
+        fit, rounds = _round(equations, shapes * start, ridge), _AGAIN
+    for _ in range(1, rounds):
+        fit = _round(equations, shapes * fit.weights, ridge)
+    return fit
+
+
+def _round(equations: Array, weighted: Array, ridge: Array) -> Fit:
+    """Least squares of equations, (k + 1, n): shapes and last their target; `weighted` are the shapes."""
+    system = weighted @ equations.T
+    system.ravel()[:: len(equations) + 1] += ridge  # the diagonal of its first k columns
+    solution = _solved(system[:, :-1], system[:, -1])
+    fitted = solution @ equations[:-1]
+    return Fit(solution, fitted, _biweight(equations[-1] - fitted))
 
 
 def _solved(matrix: Array, right: Array) -> Array:
@@ -57,10 +74,10 @@ def _solved(matrix: Array, right: Array) -> Array:
 
 def _biweight(left: Array) -> Array:
     """Weights of what a fit left, by its median; in its place, for speed."""
-    np.abs(left, out=left)
-    left /= TUKEY_C * max(1.4826 * nth(left, len(left) // 2), _LEAST_SCALE)
     left *= left
-    np.subtract(1, left, out=left)
+    variance = max(1.4826**2 * nth(left, len(left) // 2), _LEAST_SCALE**2)
+    left /= -(TUKEY_C**2) * variance
+    left += 1
     np.maximum(left, 0, out=left)
     left *= left
     return left
