@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import scipy  # its parts load when they are first used, which a process that compares nothing never does
 
+from poisonscan.compare.cells import mean
 from poisonscan.compare.geometry import Window, resample
+from poisonscan.compare.order import median
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from poisonscan.compare.geometry import Array
 
@@ -54,7 +60,7 @@ def candidates(coarse: Array, fine: Array, aspect: float) -> list[Candidate]:
     sizes = [size for size in sizes if min(size) >= LEAST_CELLS and size != small.shape]
     if not sizes:
         return []
-    found = _best_places(small - small.mean(), [resample(fine, *size) for size in sizes])
+    found = _best_places(_correlations(small - mean(small), fine, sizes), sizes)
     found.sort(reverse=True)
     return sorted(_distinct(found, mirrored=False) + _distinct(found, mirrored=True), reverse=True)
 
@@ -86,8 +92,8 @@ def _bars(grid: Array) -> tuple[int, int, int, int]:
 
 def _alike_first(lines: Array) -> int:
     """How many lines from the first are of the first one's level all along; 0 where all are."""
-    plain = np.abs(lines - np.median(lines[0])).max(axis=1) <= _PLAIN
-    return 0 if plain.all() else int(plain.argmin())
+    plain = np.abs(lines - median(lines[0])).max(axis=1) <= _PLAIN
+    return int(plain.argmin())  # the first that is not, or 0 where all are
 
 
 def _distinct(found: list[Candidate], *, mirrored: bool) -> list[Candidate]:
@@ -96,41 +102,79 @@ def _distinct(found: list[Candidate], *, mirrored: bool) -> list[Candidate]:
     for one in found:
         if one.mirrored is mirrored and not any(_alike(one.window, other.window) for other in kept):
             kept.append(one)
-    return kept[:_MOST]
+            if len(kept) == _MOST:
+                break
+    return kept
 
 
 def _alike(one: Window, other: Window) -> bool:
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= _ALIKE
 
 
-def _best_places(coarse: Array, templates: Sequence[Array]) -> list[Candidate]:
-    """The best place of each template, and that of its mirror image, on a grid whose mean is 0.
-
-    Numerators as products of spectra, as of J. P. Lewis, "Fast Normalized Cross-Correlation" (1995). No
-    place that counts wraps around the grid, so it needs no margin.
-    """
-    side = coarse.shape[0]
-    shapes = np.zeros((len(templates), 3, side, side))
-    for shape, template in zip(shapes, templates, strict=True):
-        rows, columns = template.shape
-        flat = template - template.mean()
-        shape[:, :rows, :columns] = flat, flat[:, ::-1], np.ones_like(flat)
-    spectra = np.conj(np.fft.rfft2(shapes))
-    products = np.fft.irfft2(spectra * np.fft.rfft2(coarse), (side, side))
-    squares = np.fft.irfft2(spectra[:, 2] * np.fft.rfft2(coarse * coarse), (side, side))
-    cells = shapes[:, 2].sum(axis=(1, 2))
-    energy = squares - products[:, 2] ** 2 / cells[:, None, None]
-    ours = np.sqrt((shapes[:, 0] ** 2).sum(axis=(1, 2)))
-    norm = np.sqrt(np.maximum(energy, 1.0)) * np.maximum(ours, 1.0)[:, None, None]
-    scores = products[:, :2] / norm[:, None]
+def _best_places(correlations: Array, sizes: Sequence[tuple[int, int]]) -> list[Candidate]:
+    """The best place of each size, and that of the mirror image, of what `_correlations` gives."""
+    places = correlations.reshape(len(sizes), 2, -1)
     found = []
-    for template, both in zip(templates, scores, strict=True):
-        height, width = template.shape
-        for mirrored, inside in enumerate(both[:, : side - height + 1, : side - width + 1]):
-            y, x = divmod(int(inside.argmax()), inside.shape[1])
-            correlation = float(inside[y, x])
+    for (height, width), at, most in zip(
+        sizes, places.argmax(axis=2).tolist(), places.max(axis=2).tolist(), strict=True
+    ):
+        for mirrored, (place, correlation) in enumerate(zip(at, most, strict=True)):
             if correlation >= _LEAST_CORRELATION:
-                window = Window(x / side, y / side, (x + width) / side, (y + height) / side)
-                evidence = math.atanh(min(correlation, 0.9999)) * math.sqrt(template.size - 3)
+                y, x = divmod(place, SIDE)
+                if mirrored:
+                    x = SIDE - width - x
+                window = Window(x / SIDE, y / SIDE, (x + width) / SIDE, (y + height) / SIDE)
+                evidence = math.atanh(min(correlation, 0.9999)) * math.sqrt(height * width - 3)
                 found.append(Candidate(evidence, window, bool(mirrored)))
     return found
+
+
+def _correlations(coarse: Array, fine: Array, sizes: Sequence[tuple[int, int]]) -> Array:
+    """(sizes, 2, SIDE, SIDE): of the fine picture in each size with what it covers of both views of a grid.
+
+    By the row and column at which it begins; -1 where it would not fit in. Numerators as products of spectra,
+    as of J. P. Lewis, "Fast Normalized Cross-Correlation" (1995). No place that counts wraps around the
+    grid, so it needs no margin.
+
+    Args:
+        coarse: (SIDE, SIDE) of mean 0. The second view of it is its mirror image.
+        fine: (side, side) luma grid.
+        sizes: heights and widths, in cells of SIDE.
+    """
+    heights, widths = np.transpose(sizes)
+    views = np.stack([coarse, coarse[:, ::-1]])
+    down, across = _covered()[heights][:, None], _covered()[widths][:, None].transpose(0, 1, 3, 2)
+    sums, squares = (down @ grids @ across for grids in (views, views * views))
+    energy = squares - sums * sums / (heights * widths)[:, None, None, None]
+    templates = _templates(fine, heights, widths)
+    ours = np.sqrt((templates * templates).sum(axis=(1, 2)))[:, None, None, None]
+    spectra = scipy.fft.rfft2(templates).conj()[:, None] * scipy.fft.rfft2(views)
+    products = scipy.fft.irfft2(spectra, (SIDE, SIDE))
+    correlations = products / (np.sqrt(np.maximum(energy, 1.0)) * np.maximum(ours, 1.0))
+    starts = np.arange(SIDE)
+    below, beside = starts > SIDE - heights[:, None], starts > SIDE - widths[:, None]
+    return np.where((below[:, :, None] | beside[:, None])[:, None], -1.0, correlations)
+
+
+def _templates(fine: Array, heights: NDArray[np.intp], widths: NDArray[np.intp]) -> Array:
+    """(sizes, SIDE, SIDE): the fine picture in each size, less its mean, in the upper left of a grid of 0."""
+    shrunk, covered = _shrunk(len(fine)), _covered()
+    templates: Array = shrunk[heights] @ fine @ shrunk[widths].transpose(0, 2, 1)
+    means = templates.sum(axis=(1, 2)) / (heights * widths)
+    templates -= (means[:, None] * covered[heights, 0])[:, :, None] * covered[widths, 0][:, None]
+    return templates
+
+
+@lru_cache
+def _shrunk(side: int) -> Array:
+    """(SIDE + 1, SIDE, side): for each n, what makes n cells of one axis of a grid, and 0 in the others."""
+    shrunk = np.zeros((SIDE + 1, SIDE, side))
+    for n in range(1, SIDE + 1):
+        shrunk[n, :n] = resample(np.eye(side), n, side)
+    return shrunk
+
+
+@lru_cache
+def _covered() -> Array:
+    """(SIDE + 1, SIDE, SIDE): for each n and each cell, 1 in the n cells from it on."""
+    return np.stack([np.tri(SIDE, k=n - 1) - np.tri(SIDE, k=-1) for n in range(SIDE + 1)])
