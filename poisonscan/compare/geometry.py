@@ -114,8 +114,8 @@ def onto_fine(start: float, stop: float, coarse_side: int, fine_side: int) -> Ar
 
 
 def resample(grid: Array, side_y: int, side_x: int) -> Array:
-    """Means over a (side_y, side_x) grid of the same area."""
-    means: Array = _whole(side_y, grid.shape[0]) @ grid @ _whole(side_x, grid.shape[1]).T
+    """Means over a (side_y, side_x) grid of the same area, of a grid or several, (..., rows, columns)."""
+    means: Array = _whole(side_y, grid.shape[-2]) @ grid @ _whole(side_x, grid.shape[-1]).T
     return means
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +61,7 @@ CHROMA = Model(busy=2.0, level=(1.0, 4.0), slope=(0.15, 0.5), exact=(0.4, 0.05))
 """Codecs store chroma at half the resolution and quantise it more coarsely."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plane:
     """The residual of one plane of the pictures on their common cells.
 
@@ -80,8 +81,7 @@ class Plane:
 
     def energy(self, side: int) -> Array:
         """Squared residual over squared noise of every square of `side` cells; 1 is usual."""
-        planes = np.stack([self.difference, self.activity, self.clipping, self.toned])
-        difference, active, clipped, toned = means(planes, side)
+        difference, active, clipped, toned = means(self._all, side)
         level, slope = self._noise(np.abs(difference), active, side)
         noise: Array = level**2 + (slope * active) ** 2 + clipped**2 + (_TONING * toned) ** 2
         squares: Array = difference**2 / noise
@@ -89,17 +89,22 @@ class Plane:
 
     def means(self, side: int) -> tuple[Array, Array, Array]:
         """Difference, activity and clipping averaged over every square of `side` cells."""
-        averages = means(np.stack([self.difference, self.activity, self.clipping]), side)
-        return averages[0], averages[1], averages[2]
+        difference, active, clipped, _ = means(self._all, side)
+        return difference, active, clipped
+
+    @cached_property
+    def _all(self) -> Array:
+        return np.stack([self.difference, self.activity, self.clipping, self.toned])
 
     def _noise(self, size: Array, active: Array, side: int) -> tuple[float, float]:
         """Fitted level and slope of the noise of squares of `side` cells."""
         busy = active > self.model.busy
+        n_busy = np.count_nonzero(busy)
         least = self.model.level[0] / math.sqrt(side)
         level, slope = least, self.model.slope[0]
-        if (~busy).sum() > _LEAST_CELLS:
+        if busy.size - n_busy > _LEAST_CELLS:
             level = quantile(size[~busy], _QUANTILE) / _NORMAL
-        if busy.sum() > _LEAST_CELLS:
+        if n_busy > _LEAST_CELLS:
             slope = quantile(size[busy] / active[busy], _QUANTILE) / _NORMAL
         return within(level, (least, self.model.level[1])), within(slope, self.model.slope)
 

@@ -140,17 +140,16 @@ def chroma_planes(reading: Reading, colours: Colours, clipping: Array, gain: flo
     clipped = np.maximum(resample(everywhere, CHROMA_SIDE, CHROMA_SIDE), 0)[colours.cells]
     shifts = colours.expected - colours.known
     toned = np.hypot(*shifts)
+    active = activity(reading.coarse.chroma)[:, *colours.cells]
     return [
         Plane(
-            seen - expected,
-            activity(old)[colours.cells],
+            difference,
+            busy,
             clipped,
             toned,
             CHROMA.between(unrest(shift, gain)) if reading.exact else CHROMA,
         )
-        for old, seen, expected, shift in zip(
-            reading.coarse.chroma, colours.seen, colours.expected, shifts, strict=True
-        )
+        for difference, busy, shift in zip(colours.seen - colours.expected, active, shifts, strict=True)
     ]
 
 
@@ -181,7 +180,7 @@ def _lost_detail(fit: Alignment, coarse: Grids) -> Array:
 
 def _on_luma_cells(chroma: Array) -> Array:
     """(2, rows, columns): chroma on luma cells."""
-    return np.stack([resample(plane, LUMA_SIDE, LUMA_SIDE) for plane in chroma])
+    return resample(chroma, LUMA_SIDE, LUMA_SIDE)
 
 
 def activity_of(picture: Grids) -> Array:
@@ -200,9 +199,9 @@ def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:
     green = luma - 0.344 * blue_difference - 0.714 * red_difference
     blue = luma + 1.772 * blue_difference
     spread = np.maximum(texture, _LEAST_TEXTURE)
-    low = np.minimum(np.minimum(red, green), blue) / spread
-    high = (255 - np.maximum(np.maximum(red, green), blue)) / spread
-    cut: Array = spread * (_beyond(low) + _beyond(high))
+    low = np.minimum(np.minimum(red, green), blue)
+    high = 255 - np.maximum(np.maximum(red, green), blue)
+    cut: Array = spread * _beyond(np.stack([low, high]) / spread).sum(axis=0)
     return cut
 
 

@@ -6,7 +6,8 @@ place. Checks or noise may hardly move the means of the cells they lie in, but c
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,7 +32,16 @@ _EDGE = 2  # cells along a border that the new picture goes beyond
 _GROUP = LUMA_SIDE // TEXTURE_SIDE  # luma cells a side whose texture is remembered as one
 
 
-class Common(NamedTuple):
+class Line(NamedTuple):
+    """How squared texture became what it is: gain and what was added, and the old one where it is flat."""
+
+    gain: float
+    added: float
+    least: float
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
     """Squared texture of both pictures on the luma cells in common.
 
     Attributes:
@@ -48,6 +58,11 @@ class Common(NamedTuple):
     calm: Array
     rows: slice
     columns: slice
+
+    @cached_property
+    def line(self) -> Line:
+        """How squared texture became what it is."""
+        return _line(self)
 
 
 def as_they_lie(old: Grids, new: Grids) -> Common:
@@ -149,15 +164,15 @@ def _membership(first: int, length: int) -> Array:
 def grain(common: Common) -> float:
     """Energy of fine noise laid over the new picture, in units of what is uncertain about it.
 
-    What was added to the square where there was next to no texture (`_line`).
+    What was added to the square where there was next to no texture.
     """
-    line = _line(common)
+    line = common.line
     return line.added / (_GRAIN_FLOOR + _GRAIN_SHARE * line.least)
 
 
 def gain(common: Common) -> float:
     """By how much squared texture was scaled, 0..4; sharpening scales it by 1.5 to 2.5."""
-    return _line(common).gain
+    return common.line.gain
 
 
 def excess(common: Common) -> Array:
@@ -166,7 +181,7 @@ def excess(common: Common) -> Array:
     That is the most texture that may lie there, scaled as texture was scaled and with the noise added that
     was added everywhere.
     """
-    line = _line(common)
+    line = common.line
     added = max(line.added, 0.0)
     expected = max(line.gain, 1.0) * common.most  # softening leaves edges as they were
     noise = _FLOOR + _SHARE * expected + added
@@ -174,15 +189,7 @@ def excess(common: Common) -> Array:
     return energy
 
 
-class _Line(NamedTuple):
-    """How squared texture became what it is: gain and what was added, and the old one where it is flat."""
-
-    gain: float
-    added: float
-    least: float
-
-
-def _line(common: Common) -> _Line:
+def _line(common: Common) -> Line:
     """A line through two points: medians of the old picture's flattest quarter and of its busier half."""
     counts = np.isfinite(common.calm)  # all do but those along an open border, which a frame reaches into
     before, after, calm = common.old[counts], common.new[counts], common.calm[counts]
@@ -191,4 +198,4 @@ def _line(common: Common) -> _Line:
     flat_before, flat_after = median(before[flat]), median(after[flat])
     rise = (median(after[busy]) - flat_after) / max(median(before[busy]) - flat_before, 1e-3)
     gain = min(max(rise, 0.0), _MOST_GAIN)
-    return _Line(gain, flat_after - gain * flat_before, flat_before)
+    return Line(gain, flat_after - gain * flat_before, flat_before)

@@ -118,7 +118,7 @@ def test_cells_beside_a_frame_have_no_say_in_how_texture_was_scaled() -> None:
     wider = dataclasses.replace(fit, window=Window(-0.004, 0.0, 1.004, 1.0))
     cells = dataclasses.replace(wider, columns=slice(1, 31))
     common = in_common(cells, old, detail(2))
-    loud = common._replace(new=np.where(np.isinf(common.calm), 1e4, common.new))
+    loud = dataclasses.replace(common, new=np.where(np.isinf(common.calm), 1e4, common.new))
     assert np.isinf(common.calm).any()
     assert gain(loud) == gain(common)
     assert grain(loud) == grain(common)
