@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 
 def mean(values: Array) -> float:
-    """As `values.mean()`; as the two below, it takes a third as long as numpy's on grids like ours."""
+    """As `values.mean()`; as those below, it takes a third as long as numpy's on grids like ours."""
     return float(values.sum()) / values.size
+
+
+def hypotenuse(one: Array, other: Array) -> Array:
+    """As `np.hypot`; grey levels cannot overflow when squared."""
+    longest: Array = np.sqrt(one * one + other * other)
+    return longest
 
 
 def centred(values: Array) -> Array:
@@ -56,6 +62,8 @@ def means(values: Array, side: int) -> Array:
     Returns:
         (..., rows - side + 1, columns - side + 1).
     """
+    if side == 1:
+        return values
     *_, height, width = values.shape
     averages: Array = _averaging(height, side) @ values @ _averaging(width, side).T
     return averages

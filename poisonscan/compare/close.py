@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.cells import means, on_luma_cells
+from poisonscan.compare.cells import mean, means, on_luma_cells
 from poisonscan.compare.order import median, quantile
 from poisonscan.compare.residual import activity_of
-from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, peaks_of, spread, with_texture
-from poisonscan.compare.texture import as_they_lie, grain
+from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, peaks_of, spread
+from poisonscan.compare.texture import as_they_lie, excess, grain
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
@@ -53,22 +53,22 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
     if overall >= 1:
         local = float(heat.max())
         return Scores(local, 0.0, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
-    heat = with_texture(heat, common, settings.texture_energy)
+    if heat.max() < 1:
+        np.maximum(heat, on_luma_cells(excess(common) / settings.texture_energy), out=heat)
     return Scores(float(heat.max()), overall, overall, peaks_of(heat))
 
 
 def _recoloured(old: Array, new: Array) -> bool:
     """Whether colours are stronger or weaker than they were, in most of the cells that have any."""
     coloured = np.abs(old) >= _COLOURED
-    if coloured.sum() < _LEAST_COLOURED:
+    if np.count_nonzero(coloured) < _LEAST_COLOURED:
         return False
     return abs(median(new[coloured] / old[coloured]) - 1) > _RECOLOURED
 
 
 def _overall(luma: Array, common: Common, settings: CompareSettings) -> float:
-    quiet = means(luma, GLOBAL_SIDE)
-    energy = disturbance(quiet, np.zeros_like(quiet), np.zeros_like(quiet))
-    pattern = float(energy.mean()) / settings.close_global_energy
+    energy = disturbance(means(luma, GLOBAL_SIDE), active=0.0, clipped=0.0)
+    pattern = mean(energy) / settings.close_global_energy
     return max(pattern, grain(common) / settings.grain_energy)
 
 
@@ -78,8 +78,9 @@ def _luma_heat(difference: Array, active: Array, settings: CompareSettings) -> A
     limits = settings.close_luma_energy_1, settings.close_luma_energy_2, settings.close_luma_energy_3
     both = np.stack([difference, active])
     for side, limit in enumerate(limits, start=1):
-        mean, busy = means(both, side)
-        spread(mean * mean / (_variance(np.abs(mean), busy, side) * limit), side, heat)
+        average, busy = means(both, side)
+        noise = _variance(np.abs(average), busy, side)
+        spread(average * average / (noise * limit), side, heat)
     return heat
 
 
@@ -93,10 +94,10 @@ def _chroma_heat(difference: Array, settings: CompareSettings) -> Array:
 
 def _variance(size: Array, busy: Array, side: int) -> Array:
     """Of every square's noise: a level, fitted where the picture is quiet, and a share of its activity."""
-    quiet = busy <= quantile(busy, 0.5)
-    level = max(quantile(size[quiet], _QUANTILE) / _NORMAL, _FLOOR / side)
+    quiet = busy.ravel() <= quantile(busy, 0.5)
+    level = max(quantile(size.compress(quiet), _QUANTILE) / _NORMAL, _FLOOR / side)
     loud = ~quiet
-    share = size[loud] / np.maximum(busy[loud], 1)
+    share = size.compress(loud) / np.maximum(busy.compress(loud), 1)
     slope = quantile(share, _QUANTILE) / _NORMAL if share.size else 0.0
     variance: Array = level**2 + slope**2 * (busy * busy)
     return variance

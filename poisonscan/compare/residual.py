@@ -18,6 +18,7 @@ from poisonscan.compare.cells import (
     activity,
     as_grey,
     deviation,
+    hypotenuse,
     laplacian,
     on_luma_cells,
     smoothed,
@@ -66,13 +67,13 @@ def luma_plane(reading: Reading, colours: Colours, texture: Array, gain: float) 
     shapes[4:].reshape(4, *known.shape)[:] = *chroma, sharpness, _laid_otherwise(reading)
     expected = as_grey(robust_fit(shapes, fit.seen.ravel()).fitted).reshape(known.shape)
     contrast = within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
-    busy = np.hypot(activity(coarse.luma)[cells], smoothed(texture))
+    busy = hypotenuse(activity(coarse.luma)[cells], smoothed(texture))
     clipping = _clipping(expected, contrast * chroma, contrast * texture)
     model = LUMA.between(unrest(expected - known, gain)) if reading.exact else LUMA
     difference = fit.seen - expected
     if contrast > _STRETCHED:
         difference[_cut_off(known, fit.seen)] = 0
-    return Plane(difference, busy, clipping, np.hypot(expected - known, colours.toned[cells]), model)
+    return Plane(difference, busy, clipping, hypotenuse(expected - known, colours.toned[cells]), model)
 
 
 def _cut_off(known: Array, seen: Array) -> NDArray[np.bool_]:
@@ -108,7 +109,7 @@ class Colours:
     def toned(self) -> Array:
         """(32, 32): how far the colour of each luma cell was toned, grey levels; 0 outside."""
         everywhere = np.zeros((CHROMA_SIDE, CHROMA_SIDE))
-        everywhere[self.cells] = np.hypot(*(self.expected - self.known))
+        everywhere[self.cells] = hypotenuse(*(self.expected - self.known))
         return on_luma_cells(everywhere)
 
 
@@ -139,7 +140,7 @@ def chroma_planes(reading: Reading, colours: Colours, clipping: Array, gain: flo
     everywhere[fit.rows, fit.columns] = clipping
     clipped = np.maximum(resample(everywhere, CHROMA_SIDE, CHROMA_SIDE), 0)[colours.cells]
     shifts = colours.expected - colours.known
-    toned = np.hypot(*shifts)
+    toned = hypotenuse(*shifts)
     active = activity(reading.coarse.chroma)[:, *colours.cells]
     return [
         Plane(
@@ -185,7 +186,7 @@ def _on_luma_cells(chroma: Array) -> Array:
 
 def activity_of(picture: Grids) -> Array:
     """(32, 32): how much a picture varies within and between the cells around each luma cell, grey levels."""
-    return np.hypot(activity(picture.luma), smoothed(on_luma_cells(picture.texture)))
+    return hypotenuse(activity(picture.luma), smoothed(on_luma_cells(picture.texture)))
 
 
 def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:

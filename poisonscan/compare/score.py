@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 
 from poisonscan.compare import texture
-from poisonscan.compare.cells import means, on_luma_cells
+from poisonscan.compare.cells import mean, means, on_luma_cells
 from poisonscan.compare.geometry import Window
 from poisonscan.compare.residual import chroma_planes, colours_of, luma_plane
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
@@ -89,7 +89,7 @@ def scores(reading: Reading, settings: CompareSettings) -> Scores:
     if common:
         grain = texture.grain(common) / settings.grain_energy
         heat = with_texture(heat, common, _texture_threshold(reading, settings))
-    overall = max(float(energy.mean()), grain)
+    overall = max(mean(energy), grain)
     elsewhere = max(_outside(energy, heat[fit.rows, fit.columns] >= 1, side), grain)
     return Scores(float(heat.max()), overall, elsewhere, peaks_of(heat))
 
@@ -101,7 +101,7 @@ def _texture_threshold(reading: Reading, settings: CompareSettings) -> float:
 def _outside(energy: Array, hot: NDArray[np.bool_], side: int) -> float:
     """Mean energy of the squares that no hot cell lies in; of all where those are most of the picture."""
     calm = means(hot.astype(np.float64), side) == 0
-    return float(energy[calm].mean() if calm.mean() >= _CALM else energy.mean())
+    return mean(energy[calm] if mean(calm) >= _CALM else energy)
 
 
 def peaks_of(heat: Array) -> tuple[Peak, ...]:
@@ -171,7 +171,7 @@ def _luma_thresholds(settings: CompareSettings) -> tuple[float, ...]:
     return settings.luma_energy_1, settings.luma_energy_2, settings.luma_energy_3, settings.luma_energy_4
 
 
-def disturbance(difference: Array, active: Array, clipped: Array, gain: float = 1.0) -> Array:
+def disturbance(difference: Array, active: Array | float, clipped: Array | float, gain: float = 1.0) -> Array:
     """Energy of the smoothed residual in each square, under a noise that is not fitted.
 
     What re-encoding leaves changes sign from cell to cell and averages out; a pattern laid over the

@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Common:
-    """Squared texture of both pictures on the luma cells in common.
+    """Squared texture of both pictures on the luma cells in common, or on all cells of texture.
 
     Attributes:
         old, new: (rows, columns), squared grey levels.
@@ -66,9 +66,10 @@ class Common:
 
 
 def as_they_lie(old: Grids, new: Grids) -> Common:
-    """Of two pictures laid over each other as they are."""
-    before, after = _squares(old), _squares(new)
-    return Common(before, after, before, before, slice(0, LUMA_SIDE), slice(0, LUMA_SIDE))
+    """Of two pictures laid over each other as they are, on the cells of texture."""
+    before, after = old.texture**2, new.texture**2
+    everywhere = slice(0, TEXTURE_SIDE)
+    return Common(before, after, before, before, everywhere, everywhere)
 
 
 def in_common(fit: Alignment, coarse: Grids, fine: Grids | Detail) -> Common:
@@ -191,8 +192,10 @@ def excess(common: Common) -> Array:
 
 def _line(common: Common) -> Line:
     """A line through two points: medians of the old picture's flattest quarter and of its busier half."""
-    counts = np.isfinite(common.calm)  # all do but those along an open border, which a frame reaches into
-    before, after, calm = common.old[counts], common.new[counts], common.calm[counts]
+    before, after, calm = common.old.ravel(), common.new.ravel(), common.calm.ravel()
+    counts = np.isfinite(calm)  # all do but those along an open border, which a frame reaches into
+    if not counts.all():
+        before, after, calm = before[counts], after[counts], calm[counts]
     order = calm.argsort()
     flat, busy = order[: len(order) // 4], order[len(order) // 2 :]
     flat_before, flat_after = median(before[flat]), median(after[flat])

@@ -56,7 +56,7 @@ def test_checks_in_one_cell_are_found_there(seed: int) -> None:
     texture = old.texture.copy()
     texture[5, 9] = 127
     found = excess(as_they_lie(old, retextured(old, texture)))
-    assert found.shape == (32, 32)
+    assert found.shape == (16, 16)
     assert set(zip(*map(np.ndarray.tolist, np.nonzero(found > 1.5)), strict=True)) == {
         (10, 18),
         (10, 19),
