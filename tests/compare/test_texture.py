@@ -57,12 +57,7 @@ def test_checks_in_one_cell_are_found_there(seed: int) -> None:
     texture[5, 9] = 127
     found = excess(as_they_lie(old, retextured(old, texture)))
     assert found.shape == (16, 16)
-    assert set(zip(*map(np.ndarray.tolist, np.nonzero(found > 1.5)), strict=True)) == {
-        (10, 18),
-        (10, 19),
-        (11, 18),
-        (11, 19),
-    }
+    assert np.argwhere(found > 1.5).tolist() == [[5, 9]]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
