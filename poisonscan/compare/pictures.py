@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,21 +32,28 @@ _PALETTED = frozenset({"GIF", "PNG"})
 _PALETTE_ENERGY = 2.5  # 256 colours for a photo move single cells: 1 of 110 reaches 1.4 times a threshold
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measurement:
     """The numbers behind a verdict on two pictures.
 
     Attributes:
         reading: how they were laid over each other.
-        scores: what was left then, in units of the thresholds.
+        settings: the thresholds.
         same: whether they agree well enough to be one picture at all.
+        close: their scores, if they agree as they are.
         interpolated: whether the new picture's detail would say more, but was not at hand.
     """
 
     reading: Reading
-    scores: Scores
+    settings: CompareSettings
     same: bool
+    close: Scores | None = None
     interpolated: bool = False
+
+    @cached_property
+    def scores(self) -> Scores:
+        """What was left, in units of the thresholds; of another picture nobody asks."""
+        return self.close or scores(self.reading, self.settings)
 
 
 def compare_pictures(
@@ -82,7 +90,7 @@ def measure(
     close = close_scores(before, after, settings)
     if close is not None:
         plain = Reading(as_they_are(before.luma, after.luma), before, after, mirrored=False, framed=False)
-        return Measurement(plain, close, same=True)
+        return Measurement(plain, settings, same=True, close=close)
     stretch = (new.height * old.width) / (new.width * old.height)
     reading = best_reading(before, after, stretch, settings)
     near = reading.fit.misfit <= _FAR_OFF * settings.same_misfit
@@ -92,7 +100,7 @@ def measure(
     fit = reading.fit
     fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
     same = fits or fit.correlation >= settings.same_correlation
-    return Measurement(reading, scores(reading, settings), same, interpolated=near and detail is None)
+    return Measurement(reading, settings, same, interpolated=near and detail is None)
 
 
 def _reduction(window: Window, old: Fingerprint, new: Fingerprint) -> int:
