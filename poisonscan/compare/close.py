@@ -14,7 +14,7 @@ import numpy as np
 from poisonscan.compare.cells import mean, means, on_luma_cells
 from poisonscan.compare.order import median, quantile
 from poisonscan.compare.residual import activity_of
-from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, peaks_of, spread
+from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, heat_of, peaks_of
 from poisonscan.compare.texture import as_they_lie, excess, grain
 
 if TYPE_CHECKING:
@@ -74,14 +74,13 @@ def _overall(luma: Array, common: Common, settings: CompareSettings) -> float:
 
 def _luma_heat(difference: Array, active: Array, settings: CompareSettings) -> Array:
     """(32, 32): for each cell the highest score of a square it lies in."""
-    heat = np.zeros_like(difference)
     limits = settings.close_luma_energy_1, settings.close_luma_energy_2, settings.close_luma_energy_3
     both = np.stack([difference, active])
+    scored = []
     for side, limit in enumerate(limits, start=1):
         average, busy = means(both, side)
-        noise = _variance(np.abs(average), busy, side)
-        spread(average * average / (noise * limit), side, heat)
-    return heat
+        scored.append(average * average / (limit * _variance(np.abs(average), busy, side)))
+    return heat_of(scored)
 
 
 def _chroma_heat(difference: Array, settings: CompareSettings) -> Array:

@@ -24,7 +24,7 @@ from poisonscan.compare.cells import (
     smoothed,
     within,
 )
-from poisonscan.compare.geometry import Axes, axes, onto_fine, resample
+from poisonscan.compare.geometry import WHOLE, Axes, axes, onto_fine, resample
 from poisonscan.compare.noise import CHROMA, LUMA, Plane, unrest
 from poisonscan.compare.robust import robust_fit
 from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
@@ -169,7 +169,9 @@ def _laid_otherwise(reading: Reading) -> Array:
 
 
 def _lost_detail(fit: Alignment, coarse: Grids) -> Array:
-    """What the coarse luma loses on its way to the cells of the fine grid and back."""
+    """What the coarse luma loses on its way to the cells of the fine grid and back, if these are others."""
+    if fit.window == WHOLE:
+        return np.zeros_like(fit.seen)
     side, window = coarse.luma.shape[0], fit.window
     vertical, horizontal = axes(window, side, side)
     there_y = onto_fine(window.y0, window.y1, side, side)

@@ -18,6 +18,8 @@ from poisonscan.compare.residual import chroma_planes, colours_of, luma_plane
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from poisonscan.compare.align import Alignment
@@ -123,19 +125,19 @@ def peaks_of(heat: Array) -> tuple[Peak, ...]:
 def _luma_heat(fit: Alignment, luma: Plane, settings: CompareSettings) -> Array:
     """(32, 32): for each cell the highest score of any square it lies in."""
     heat = np.zeros((LUMA_SIDE, LUMA_SIDE))
-    for size, threshold in enumerate(_luma_thresholds(settings), start=1):
-        spread(luma.energy(size) / threshold, size, heat[fit.rows, fit.columns])
+    heat[fit.rows, fit.columns] = _plane_heat(luma, _luma_thresholds(settings))
     return heat
 
 
 def _chroma_heat(colours: Colours, planes: list[Plane], settings: CompareSettings) -> Array:
     """The same from the chroma planes, each luma cell with the score of the chroma cell under its centre."""
     heat = np.zeros((CHROMA_SIDE, CHROMA_SIDE))
-    inside = heat[colours.cells]
-    for plane in planes:
-        for size, threshold in enumerate(_chroma_thresholds(settings), start=1):
-            spread(plane.energy(size) / threshold, size, inside)
+    heat[colours.cells] = np.maximum(*(_plane_heat(plane, _chroma_thresholds(settings)) for plane in planes))
     return on_luma_cells(heat)
+
+
+def _plane_heat(plane: Plane, thresholds: Sequence[float]) -> Array:
+    return heat_of([plane.energy(size) / threshold for size, threshold in enumerate(thresholds, start=1)])
 
 
 def with_texture(heat: Array, common: Common, threshold: float) -> Array:
@@ -155,16 +157,29 @@ def _chroma_thresholds(settings: CompareSettings) -> tuple[float, ...]:
     return settings.chroma_energy_1, settings.chroma_energy_2
 
 
-def spread(scored: Array, size: int, heat: Array) -> None:
-    """Raise each cell of `heat` to the best score (0 or more) of the squares of `size` cells over it."""
+def heat_of(scored: Sequence[Array]) -> Array:
+    """(rows, columns): for each cell the highest score of any square that it lies in.
+
+    Args:
+        scored: of every square of 1, 2, 3, ... cells, by its upper left cell; 0 or more.
+    """
+    *smaller, heat = scored
+    for squares in reversed(smaller):
+        # What all squares of n cells reach is what those of n - 1 cells reach, moved by none or one.
+        heat = np.maximum(squares, _widened(heat))
+    return heat
+
+
+def _widened(scored: Array) -> Array:
+    """(rows + 1, columns + 1): the highest of the up to four that lie beside each crossing."""
     height, width = scored.shape
-    columns = np.zeros((height + size - 1, width))
-    for down in range(size):
-        cells = columns[down : down + height]
-        np.maximum(cells, scored, out=cells)
-    for right in range(size):
-        cells = heat[: height + size - 1, right : right + width]
-        np.maximum(cells, columns, out=cells)
+    rows = np.zeros((height + 1, width))
+    rows[:-1] = scored
+    np.maximum(rows[1:], scored, out=rows[1:])
+    widened = np.zeros((height + 1, width + 1))
+    widened[:, :-1] = rows
+    np.maximum(widened[:, 1:], rows, out=widened[:, 1:])
+    return widened
 
 
 def _luma_thresholds(settings: CompareSettings) -> tuple[float, ...]:
