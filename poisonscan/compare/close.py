@@ -14,8 +14,8 @@ import numpy as np
 from poisonscan.compare.cells import mean, means, on_luma_cells
 from poisonscan.compare.order import median, quantile
 from poisonscan.compare.residual import activity_of
-from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, heat_of, peaks_of
-from poisonscan.compare.texture import as_they_lie, excess, grain
+from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, heat_of, peaks_of, with_texture
+from poisonscan.compare.texture import as_they_lie, grain
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
@@ -53,8 +53,7 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
     if overall >= 1:
         local = float(heat.max())
         return Scores(local, 0.0, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
-    if heat.max() < 1:
-        np.maximum(heat, on_luma_cells(excess(common) / settings.texture_energy), out=heat)
+    heat = with_texture(heat, common, settings.texture_energy)
     return Scores(float(heat.max()), overall, overall, peaks_of(heat))
 
 

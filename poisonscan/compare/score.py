@@ -147,10 +147,8 @@ def with_texture(heat: Array, common: Common, threshold: float) -> Array:
     """
     if heat.max() >= 1:
         return heat
-    found = heat.copy()
-    cells = found[common.rows, common.columns]
-    np.maximum(cells, texture.excess(common) / threshold, out=cells)
-    return found
+    higher: Array = np.maximum(heat, common.on_luma_cells(texture.excess(common) / threshold))
+    return higher
 
 
 def _chroma_thresholds(settings: CompareSettings) -> tuple[float, ...]:

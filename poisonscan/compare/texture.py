@@ -50,6 +50,7 @@ class Common:
         calm: (rows, columns), by what flat cells are told from busy ones: the old texture, and both where
             cells moved. Cells chosen for little of the one would have more of the other there by chance.
         rows, columns: the cells, as slices.
+        side: cells a side of the grid that these are part of.
     """
 
     old: Array
@@ -58,18 +59,25 @@ class Common:
     calm: Array
     rows: slice
     columns: slice
+    side: int = LUMA_SIDE
 
     @cached_property
     def line(self) -> Line:
         """How squared texture became what it is."""
         return _line(self)
 
+    def on_luma_cells(self, values: Array) -> Array:
+        """(32, 32): what these cells have, (rows, columns), on the luma cells they lie in; 0 on all others."""
+        whole = np.zeros((self.side, self.side))
+        whole[self.rows, self.columns] = values
+        return on_luma_cells(whole)
+
 
 def as_they_lie(old: Grids, new: Grids) -> Common:
     """Of two pictures laid over each other as they are, on the cells of texture."""
     before, after = old.texture**2, new.texture**2
     everywhere = slice(0, TEXTURE_SIDE)
-    return Common(before, after, before, before, everywhere, everywhere)
+    return Common(before, after, before, before, everywhere, everywhere, TEXTURE_SIDE)
 
 
 def in_common(fit: Alignment, coarse: Grids, fine: Grids | Detail) -> Common:
