@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from poisonscan.fingerprint.grids import Grids
 if TYPE_CHECKING:
     from poisonscan.config import CompareSettings
     from poisonscan.records import Fingerprint
+
+Shown = TypeVar("Shown", Grids, Detail)
 
 _SLACK = 0.015  # how far a window may stick out before a frame is looked for, in sides
 _MOST_WINDOWS = 2  # tried; of 300 photos under 105 edits none was read otherwise with a third
@@ -96,7 +98,7 @@ def laid_anew(reading: Reading, old: Grids, detail: Detail) -> Reading:
         old: grids of the picture as it was.
         detail: of the picture as it is.
     """
-    shown = Detail(*(plane[..., ::-1] for plane in detail)) if reading.mirrored else detail
+    shown = _mirrored(detail) if reading.mirrored else detail
     start = reading.window_of_old
     fit = refine(old.luma, shown.luma, start, _CLOSER)
     if fit.misfit > reading.fit.misfit:  # on lines finer than a cell the steps may stray
@@ -178,5 +180,5 @@ def _inside(window: Window) -> bool:
     return min(window.x0, window.y0) >= -_SLACK and max(window.x1, window.y1) <= 1 + _SLACK
 
 
-def _mirrored(grids: Grids) -> Grids:
-    return Grids(grids.luma[:, ::-1], grids.chroma[:, :, ::-1], grids.texture[:, ::-1])
+def _mirrored(shown: Shown) -> Shown:
+    return type(shown)(*(plane[..., ::-1] for plane in shown))

@@ -67,7 +67,7 @@ class Common:
         return _line(self)
 
     def on_luma_cells(self, values: Array) -> Array:
-        """(32, 32): what these cells have, (rows, columns), on the luma cells they lie in; 0 on all others."""
+        """(32, 32): what these cells have, (rows, columns), on the luma cells they lie in; 0 elsewhere."""
         whole = np.zeros((self.side, self.side))
         whole[self.rows, self.columns] = values
         return on_luma_cells(whole)
