@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from poisonscan.engine.sandbox import Crash
+from poisonscan.engine.sandbox import IN_FLIGHT, Crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 MOST_CALLS = 16
 """Calls a bundle: 8 to 32 measure alike, and few are made again when one of them fails."""
-_QUEUED = 1  # one that waits while the workers are busy, so that none idles
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Bundles:
 
     def __init__(self, sandbox: Sandbox, workers: int = 1) -> None:
         self._sandbox = sandbox
-        self._most = workers + _QUEUED
+        self._most = workers * IN_FLIGHT
         self._waiting: deque[_Call] = deque()
         self._running: set[asyncio.Task[None]] = set()
 

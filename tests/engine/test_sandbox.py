@@ -47,6 +47,25 @@ async def test_a_death_costs_one_call(sandbox: Sandbox, number: signal.Signals) 
     assert answers == [Crash(f"the decoder died (signal {number.name})"), 0, 2, 4, 6, 8]
 
 
+async def test_calls_behind_others_that_die_are_answered(sandbox: Sandbox) -> None:
+    """A call is only ever given up for what it does itself, however often its worker dies before its turn."""
+    kills = [sandbox.call(tasks.kill_self, signal.SIGKILL) for _ in range(8)]
+    doubles = [sandbox.call(tasks.double, value) for value in range(8)]
+    answers = await asyncio.gather(*(call for pair in zip(kills, doubles, strict=True) for call in pair))
+    assert answers[1::2] == [2 * value for value in range(8)]
+    assert set(answers[::2]) == {Crash("the decoder died (signal SIGKILL)")}
+
+
+async def test_an_answer_that_nobody_waits_for_is_not_taken_for_the_next(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    left = asyncio.create_task(sandbox.call(tasks.begin_and_wait, tmp_path))
+    await asyncio.to_thread(tasks.wait_for, tmp_path / "workers")
+    left.cancel()
+    (tmp_path / "go").touch()
+    assert await sandbox.call(tasks.double, 6) == 12
+
+
 async def test_an_exit_is_a_crash(sandbox: Sandbox) -> None:
     assert await sandbox.call(tasks.exit_with, 3) == Crash("the decoder died (exit status 3)")
 
@@ -103,11 +122,6 @@ def test_the_lifeline_needs_a_parent() -> None:
         die_with_parent()
 
 
-async def test_a_call_that_pebble_loses_is_made_again(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker without memory to read a call dies with the call half read; pebble then forgets it."""
-    monkeypatch.setattr("poisonscan.engine.sandbox._START_S", 5.0)
-    answer = await sandbox.call(len, bytes(700 << 20))
-    assert answer == Crash("the decoder was ended from outside again and again")
+async def test_a_call_too_large_to_be_read_is_that_calls_own_fault(sandbox: Sandbox) -> None:
+    assert await sandbox.call(len, bytes(700 << 20)) == Crash("the decoder ran out of its memory limit")
     assert await sandbox.call(tasks.double, 3) == 6

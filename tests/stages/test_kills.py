@@ -218,9 +218,6 @@ def assert_keeps_out(arguments: list[str]) -> None:
     assert "another process is working in" in err
 
 
-# A pebble pool that is stopped unlinks its locks before it ends its processes: one that is just starting then
-# does not find them and says so on the error stream, seen once in some ten runs of all tests.
-@pytest.mark.flaky(reruns=2, only_rerun="FileNotFoundError")
 def test_a_full_disk_stops_with_3_and_the_same_command_goes_on(
     taken: Path, sites: list[Site], undisturbed: Path, tmp_path: Path
 ) -> None:
