@@ -33,6 +33,9 @@ START_S = 30.0
 """A process's start on a machine under load, seconds."""
 _EXIT_S = 0.5  # until a process that closed its socket is gone
 _BUFFER = 1 << 20
+_NICE = 10
+"""Servers wait for nobody, pictures do: fetching goes first, and disturbed less it costs less. A check with a
+tenth of the pictures changed took 7% less time, a snapshot 5% (three pairs of runs each, two cores)."""
 _LENGTH = struct.Struct(">Q")
 _spawn = multiprocessing.get_context("spawn")
 
@@ -178,6 +181,7 @@ def _serve(connection: socket.socket, memory: int, _preload: Callable[..., objec
 
 def _enter(memory: int) -> None:
     die_with_parent()
+    os.nice(_NICE)
     search_seldom()
     # A terminal and a service manager signal the whole group, but the parent decides when to stop.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from poisonscan.store.rows import Row
 
 _BYTES_PER_GROUP = 64 << 20
+_BUFFER = 1 << 18
 _SORTED_ROWS_PER_GROUP = 2_500
 """A quarter of a shard: what is sorted is copied, and this bounds the copy."""
 
@@ -85,7 +86,8 @@ class Journal:
     def _carry_over(self, known: pa.Array | None) -> None:
         """Start a clean stream that begins with the whole batches of the old one."""
         temporary = self.path.with_suffix(".tmp")
-        self._sink = pa.OSFile(str(temporary), "wb")
+        # Arrow writes a batch in some eighty pieces.
+        self._sink = pa.BufferedOutputStream(pa.OSFile(str(temporary), "wb"), _BUFFER)
         self._writer = pa.ipc.new_stream(self._sink, self.schema)
         for batch in whole_batches(self.path):
             kept = batch if known is None else batch.filter(pc.is_in(batch.column(0), known))
