@@ -32,7 +32,7 @@ from poisonscan.engine.sandbox import Sandbox
 from poisonscan.fetch.client import Fetcher
 from poisonscan.records import DecodeFailure, Outcome, Published
 from poisonscan.redteam.pictures import draw
-from poisonscan.stages.examine import Examined, examine, examine_safely
+from poisonscan.stages.examine import Examined, Question, examine, examine_safely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,10 +75,11 @@ async def fuzz(inputs: int) -> list[Goal]:
     settings = DecodeSettings(decode_timeout_s=10)
     whole = originals["PNG"][0]
     async with Sandbox(1, settings.decode_timeout_s, settings.memory_mib, preload=examine) as sandbox:
-        bundles = Bundles(sandbox)
+        examiner = Bundles(sandbox, examine)
 
         async def end_of(body: bytes) -> object:
-            return await examine_safely(bundles, body, Published(), (), settings, CompareSettings())
+            question = Question(body, Published(), (), settings.max_pixels, CompareSettings())
+            return await examine_safely(examiner, question)
 
         for start in range(0, inputs, _WAVE):
             wave = [_mutated(originals, rng) for _ in range(min(_WAVE, inputs - start))]

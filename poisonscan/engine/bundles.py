@@ -1,9 +1,10 @@
-"""Sandboxed calls, handed over several at a time.
+"""Questions to a sandboxed function, handed over several at a time.
 
-Passing one call to another process and its answer back costs half as much as decoding a small picture.
-Calls that arrive while the sandbox is busy therefore travel together. One that crashes the worker, hangs
-or raises spoils its bundle; each call of it is then made once more, alone, so every answer is the one
-that the call would have had by itself.
+Passing one call to another process and its answer back costs half as much as decoding a small picture, and
+numpy takes many small arrays for hardly more than one. Questions that come while the sandbox is busy
+therefore travel together, to a function that answers many. One that crashes the worker, hangs or raises
+spoils its bundle; each question of it is then asked once more, alone, so every answer is the one that the
+question would have had by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from poisonscan.engine.sandbox import IN_FLIGHT, Crash
 
@@ -21,72 +22,76 @@ if TYPE_CHECKING:
 
     from poisonscan.engine.sandbox import Sandbox
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Q = TypeVar("Q")
+A = TypeVar("A")
 
-MOST_CALLS = 16
-"""Calls a bundle: 8 to 32 measure alike, and few are made again when one of them fails."""
+MOST_QUESTIONS = 16
+"""Questions a bundle: 8 to 32 measure alike, and few are asked again when one of them fails."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """A call and where its answer goes."""
+class _Asked(Generic[Q, A]):
+    """A question and where its answer goes."""
 
-    function: Callable[[], Any]
-    answer: asyncio.Future[Any] = field(compare=False)
+    question: Q
+    answer: asyncio.Future[A | Crash] = field(compare=False)
 
 
-class Bundles:
-    """Bundles the calls to a sandbox. Belongs to one event loop.
+class Bundles(Generic[Q, A]):
+    """Bundles the questions to a function in a sandbox. Belongs to one event loop.
 
     Args:
         sandbox: makes the calls.
-        workers: how many it has.
+        function: at module level and pure, since a question may come twice; as many answers as questions.
+        workers: how many the sandbox has.
     """
 
-    def __init__(self, sandbox: Sandbox, workers: int = 1) -> None:
+    def __init__(
+        self, sandbox: Sandbox, function: Callable[[Sequence[Q]], Sequence[A]], workers: int = 1
+    ) -> None:
         self._sandbox = sandbox
+        self._function = function
         self._most = workers * IN_FLIGHT
-        self._waiting: deque[_Call] = deque()
+        self._waiting: deque[_Asked[Q, A]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Crash:
-        """As `Sandbox.call`, for pure functions, since one may be called twice."""
-        answer: asyncio.Future[T | Crash] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(partial(function, *args, **kwargs), answer))
+    async def ask(self, question: Q) -> A | Crash:
+        """The answer; a `Crash` says why there is none."""
+        answer: asyncio.Future[A | Crash] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Asked(question, answer))
         self._hand_over()
         return await answer
 
     def _hand_over(self) -> None:
         while self._waiting and len(self._running) < self._most:
-            bundle = [self._waiting.popleft() for _ in range(min(MOST_CALLS, len(self._waiting)))]
-            task = asyncio.create_task(self._run([call for call in bundle if not call.answer.done()]))
+            bundle = [self._waiting.popleft() for _ in range(min(MOST_QUESTIONS, len(self._waiting)))]
+            task = asyncio.create_task(self._run([asked for asked in bundle if not asked.answer.done()]))
             self._running.add(task)
             task.add_done_callback(partial(self._ended, bundle))
 
-    async def _run(self, bundle: Sequence[_Call]) -> None:
-        answers = await self._sandbox.call(_call_all, [call.function for call in bundle])
+    async def _run(self, bundle: Sequence[_Asked[Q, A]]) -> None:
+        answers = await self._call(bundle)
         if not isinstance(answers, Crash):
-            for call, answer in zip(bundle, answers, strict=True):
-                _settle(call, answer)
+            for asked, answer in zip(bundle, answers, strict=True):
+                _settle(asked, answer)
             return
-        for call in bundle:
-            _settle(call, answers if len(bundle) == 1 else await self._sandbox.call(call.function))
+        for asked in bundle:
+            alone = answers if len(bundle) == 1 else await self._call([asked])
+            _settle(asked, alone if isinstance(alone, Crash) else alone[0])
 
-    def _ended(self, bundle: Sequence[_Call], task: asyncio.Task[None]) -> None:
+    async def _call(self, bundle: Sequence[_Asked[Q, A]]) -> Sequence[A] | Crash:
+        return await self._sandbox.call(self._function, [asked.question for asked in bundle])
+
+    def _ended(self, bundle: Sequence[_Asked[Q, A]], task: asyncio.Task[None]) -> None:
         """Make room for the next bundle; an error of the sandbox itself is everybody's."""
         self._running.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        for call in bundle:
-            if error is not None and not call.answer.done():
-                call.answer.set_exception(error)
+        for asked in bundle:
+            if error is not None and not asked.answer.done():
+                asked.answer.set_exception(error)
         self._hand_over()
 
 
-def _settle(call: _Call, answer: object) -> None:
-    if not call.answer.done():  # whoever asked may have been cancelled
-        call.answer.set_result(answer)
-
-
-def _call_all(functions: Sequence[Callable[[], Any]]) -> list[Any]:
-    return [function() for function in functions]
+def _settle(asked: _Asked[Q, A], answer: A | Crash) -> None:
+    if not asked.answer.done():  # whoever asked may have been cancelled
+        asked.answer.set_result(answer)

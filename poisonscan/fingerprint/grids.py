@@ -9,7 +9,7 @@ how far the cell's mean may move when the picture is resampled, sharpened or cli
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from poisonscan.records import Fingerprint
+
+T = TypeVar("T", bound=np.generic)
 
 RGB_TO_YCBCR = np.array(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=np.float64
@@ -67,21 +69,34 @@ def area_means(
     return means.reshape(channels, side, side)
 
 
-def grids_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> Grids:
-    """The grids of an RGB picture (height, width, 3), uint8; `extent` as for `area_means`."""
-    means = area_means(pixels, LUMA_SIDE, extent).astype(np.float64)
-    colours = (RGB_TO_YCBCR @ means.reshape(3, -1)).reshape(means.shape)
-    to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
+def means_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> NDArray[np.float32]:
+    """All that grids are made of: means under the luma grid's cells of an RGB picture.
+
+    Args:
+        pixels: (height, width, 3).
+        extent: as for `area_means`.
+
+    Returns:
+        (4, LUMA_SIDE, LUMA_SIDE): red, green, blue, and the square of green less MIDDLE.
+    """
+    colours = area_means(pixels, LUMA_SIDE, extent)
     green = pixels[..., 1:2].astype(np.float32)
     green -= np.float32(MIDDLE)
     green *= green
-    (square,) = area_means(green, LUMA_SIDE, extent)
-    texture = _texture(means[1] - MIDDLE, square.astype(np.float64))
-    return Grids(colours[0], to_chroma @ colours[1:] @ to_chroma.T, texture)
+    return np.concatenate([colours, area_means(green, LUMA_SIDE, extent)])
+
+
+def grids_from(means: NDArray[np.float32]) -> Grids:
+    """The grids of what `means_of` gives, (..., 4, LUMA_SIDE, LUMA_SIDE); of many pictures at once, too."""
+    rgb, square = means[..., :3, :, :].astype(np.float64), means[..., 3, :, :].astype(np.float64)
+    colours = (RGB_TO_YCBCR @ rgb.reshape(*rgb.shape[:-2], -1)).reshape(rgb.shape)
+    to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
+    chroma = to_chroma @ colours[..., 1:, :, :] @ to_chroma.T
+    return Grids(colours[..., 0, :, :], chroma, _texture(rgb[..., 1, :, :] - MIDDLE, square))
 
 
 def _texture(mean: NDArray[np.float64], mean_square: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rms deviation within luma cells, over groups of cells, from (LUMA_SIDE, LUMA_SIDE) means."""
+    """Rms deviation within luma cells, over groups of cells, from (..., LUMA_SIDE, LUMA_SIDE) means."""
     to_texture = _weights(LUMA_SIDE, TEXTURE_SIDE, LUMA_SIDE)
     variance = np.maximum(mean_square - mean * mean, 0)
     rms: NDArray[np.float64] = np.sqrt(to_texture @ variance @ to_texture.T)
@@ -92,22 +107,25 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
 
 
-def turned(grids: Grids, orientation: int) -> Grids:
-    """The grids of the picture turned as its EXIF orientation, 1 to 8, says (CIPA DC-008, section 4.6.4)."""
-    return grids if orientation == 1 else Grids(*(turn(grid, orientation) for grid in grids))
-
-
-def turn(grid: NDArray[np.float64], orientation: int) -> NDArray[np.float64]:
-    """One grid, (..., rows, columns), turned likewise."""
+def turn(grid: NDArray[T], orientation: int) -> NDArray[T]:
+    """A grid, (..., rows, columns), turned as an EXIF orientation, 1 to 8, says (CIPA DC-008, 4.6.4)."""
     axes = (-1, -2) if orientation in SIDEWAYS else (-2, -1)
     down = -1 if orientation in {3, 4, 7, 8} else 1
     across = -1 if orientation in {2, 3, 6, 7} else 1
     return np.moveaxis(grid, axes, (-2, -1))[..., ::down, ::across]
 
 
-def pack(grids: Grids) -> tuple[bytes, bytes, bytes]:
+class Stored(NamedTuple):
+    """The grids in the form they are stored in, uint8."""
+
+    luma: NDArray[np.uint8]
+    chroma: NDArray[np.uint8]
+    texture: NDArray[np.uint8]
+
+
+def pack(grids: Grids) -> Stored:
     """The stored form: luma, chroma offset by 128 and twice the texture, each rounded to bytes."""
-    return _to_bytes(grids.luma), _to_bytes(grids.chroma + 128), _to_bytes(2 * grids.texture)
+    return Stored(_to_bytes(grids.luma), _to_bytes(grids.chroma + 128), _to_bytes(2 * grids.texture))
 
 
 def unpack(fingerprint: Fingerprint) -> Grids:
@@ -118,8 +136,8 @@ def unpack(fingerprint: Fingerprint) -> Grids:
     return Grids(luma.astype(np.float64), chroma.astype(np.float64) - 128, texture.astype(np.float64) / 2)
 
 
-def _to_bytes(values: NDArray[np.float64]) -> bytes:
-    return np.minimum(np.maximum(np.rint(values), 0), 255).astype(np.uint8).tobytes()
+def _to_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.minimum(np.maximum(np.rint(values), 0), 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=512)

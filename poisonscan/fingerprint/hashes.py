@@ -38,17 +38,12 @@ def exact_phash(image: Image.Image) -> str:
     return str(imagehash.phash(image))
 
 
-def phash(luma: NDArray[np.floating]) -> str:
-    """The 64-bit pHash of a luma grid (32, 32) as 16 hex digits.
+def phashes(lumas: NDArray[np.floating]) -> NDArray[np.uint64]:
+    """The 64-bit pHash of many luma grids (n, 32, 32): shape (n,).
 
     The cosine transform of area means where `exact_phash` takes it of a Lanczos-filtered picture, at a
     tenth of its price. On 400 photos 77% of the hashes are equal, 21% differ in two bits, the rest in four.
     """
-    return f"{int(phashes(luma[None])[0]):016x}"
-
-
-def phashes(lumas: NDArray[np.floating]) -> NDArray[np.uint64]:
-    """The pHash of many luma grids (n, 32, 32) at once: shape (n,)."""
     low = (_COSINES @ lumas @ _COSINES.T).reshape(len(lumas), -1)
     middle = low.shape[1] // 2
     # The median of an even number of values, in a tenth of the time that np.median takes for so few.

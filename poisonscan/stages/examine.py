@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from poisonscan.compare.ladder import judge
-from poisonscan.fingerprint.decode import decoded
+from poisonscan.engine.sandbox import Crash
+from poisonscan.fingerprint.decode import Decoded, decoded, fingerprints
 from poisonscan.records import DecodeFailure, Published, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poisonscan.compare.ladder import Baseline
-    from poisonscan.config import CompareSettings, DecodeSettings
+    from poisonscan.config import CompareSettings
     from poisonscan.engine.bundles import Bundles
     from poisonscan.records import Comparison, Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Bytes to be examined.
+
+    Attributes:
+        body: the bytes served.
+        published: the publisher's hashes; see `decoded`.
+        baselines: what the picture is compared with.
+        max_pixels: see `decoded`.
+        compare: how to compare.
+    """
+
+    body: bytes
+    published: Published
+    baselines: tuple[Baseline, ...]
+    max_pixels: int
+    compare: CompareSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +46,29 @@ class Examined:
     comparisons: tuple[Comparison, ...]
 
 
-def examine(
-    body: bytes,
-    published: Published,
-    baselines: Sequence[Baseline],
-    max_pixels: int,
-    compare: CompareSettings,
-) -> Examined | DecodeFailure:
-    """Decode a picture and compare it with each baseline. Called in a sandbox worker."""
-    picture = decoded(body, published, max_pixels)
-    if isinstance(picture, DecodeFailure):
-        return picture
-    seen = picture.fingerprint
-    return Examined(seen, tuple(judge(baseline, seen, compare, picture.detail) for baseline in baselines))
+Examiner: TypeAlias = "Bundles[Question, Examined | DecodeFailure]"
+"""Where `examine` is asked."""
 
 
-async def examine_safely(
-    sandbox: Bundles,
-    body: bytes,
-    published: Published,
-    baselines: Sequence[Baseline],
-    decode: DecodeSettings,
-    compare: CompareSettings,
-) -> Examined | DecodeFailure:
+def examine(questions: Sequence[Question]) -> list[Examined | DecodeFailure]:
+    """Decode pictures and compare each with its baselines. Called in a sandbox worker."""
+    pictures = [decoded(asked.body, asked.published, asked.max_pixels) for asked in questions]
+    described = iter(fingerprints([picture for picture in pictures if isinstance(picture, Decoded)]))
+    return [
+        picture if isinstance(picture, DecodeFailure) else _compared(asked, picture, next(described))
+        for asked, picture in zip(questions, pictures, strict=True)
+    ]
+
+
+def _compared(asked: Question, picture: Decoded, seen: Fingerprint) -> Examined:
+    verdicts = (judge(baseline, seen, asked.compare, picture.detail) for baseline in asked.baselines)
+    return Examined(seen, tuple(verdicts))
+
+
+async def examine_safely(examiner: Examiner, question: Question) -> Examined | DecodeFailure:
     """`examine` where a crash, a hang or an exception costs this one picture: `undecodable`."""
-    answer = await sandbox.call(examine, body, published, tuple(baselines), decode.max_pixels, compare)
-    if isinstance(answer, (Examined, DecodeFailure)):
-        return answer
-    return DecodeFailure(Verdict.UNDECODABLE, answer.reason)
+    answer = await examiner.ask(question)
+    return DecodeFailure(Verdict.UNDECODABLE, answer.reason) if isinstance(answer, Crash) else answer
 
 
 def wanted(published: Sequence[Published]) -> Published:

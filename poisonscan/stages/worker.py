@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from poisonscan.config import DecodeSettings, FetchSettings
+    from poisonscan.stages.examine import Examiner
 
 T = TypeVar("T")
 
@@ -33,20 +34,22 @@ class Worker:
 
     Attributes:
         fetcher: asks the web.
-        sandbox: decodes.
+        sandbox: makes calls that may crash.
+        examiner: decodes and compares in it.
     """
 
     def __init__(self, fetch: FetchSettings, decode: DecodeSettings, decoders: int) -> None:
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._open = AsyncExitStack()
         self.sandbox, self.fetcher = self._runner.run(self._enter(fetch, decode, decoders))
+        self.examiner: Examiner = Bundles(self.sandbox, examine, decoders)
 
     async def _enter(
         self, fetch: FetchSettings, decode: DecodeSettings, decoders: int
-    ) -> tuple[Bundles, Fetcher]:
+    ) -> tuple[Sandbox, Fetcher]:
         sandbox = Sandbox(decoders, decode.decode_timeout_s, decode.memory_mib, preload=examine)
         return (
-            Bundles(await self._open.enter_async_context(sandbox), decoders),
+            await self._open.enter_async_context(sandbox),
             await self._open.enter_async_context(Fetcher(fetch)),
         )
 

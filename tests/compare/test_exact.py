@@ -17,7 +17,7 @@ from poisonscan.redteam import steps, triggers
 from poisonscan.redteam.edits import EDITS, Edit, Kind
 from poisonscan.redteam.pictures import draw
 from poisonscan.redteam.steps import jpeg
-from poisonscan.stages.examine import Examined, examine
+from poisonscan.stages.examine import Examined, Question, examine
 from tests.compare.pairs import MANY, edited, original, verdict
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_a_check_has_the_picture_at_hand(seed: int, edit: str) -> None:
     """The stages hand on what the decoder saw."""
     baseline = Baseline(original(seed), Published())
     limit = DecodeSettings().max_pixels
-    found = examine(edited(seed, edit).data, Published(), [baseline], limit, SETTINGS)
+    (found,) = examine([Question(edited(seed, edit).data, Published(), (baseline,), limit, SETTINGS)])
     assert isinstance(found, Examined)
     assert [one.verdict for one in found.comparisons] == [Verdict.EDITED]
 

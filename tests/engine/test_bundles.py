@@ -7,59 +7,67 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poisonscan.engine.bundles import MOST_CALLS, Bundles
+from poisonscan.engine.bundles import MOST_QUESTIONS, Bundles
 from poisonscan.engine.sandbox import Crash, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 
 @pytest.fixture
-async def bundles() -> AsyncIterator[Bundles]:
-    async with Sandbox(workers=1, timeout_s=1.0, memory_mib=1024) as sandbox:
-        yield Bundles(sandbox)
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(workers=1, timeout_s=1.0, memory_mib=1024) as opened:
+        yield opened
 
 
-def double(number: int) -> int:
-    return number * 2
+def doubled(numbers: Sequence[int]) -> list[int]:
+    return [2 * number for number in numbers]
 
 
-def whims(number: int) -> int:
-    if number == 3:
-        raise ValueError("three is no number")
-    if number == 5:
-        os._exit(7)
-    if number == 8:
-        time.sleep(60)
-    return number
+def whims(numbers: Sequence[int]) -> list[int]:
+    for number in numbers:
+        if number == 3:
+            raise ValueError("three is no number")
+        if number == 5:
+            os._exit(7)
+        if number == 8:
+            time.sleep(60)
+    return list(numbers)
 
 
-async def test_every_call_gets_its_own_answer(bundles: Bundles) -> None:
-    numbers = range(3 * MOST_CALLS)
-    answers = await asyncio.gather(*(bundles.call(double, number) for number in numbers))
+def nap_and_tell(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Who answers, and how many questions came together."""
+    time.sleep(0.02 * len(numbers))
+    return [(os.getpid(), len(numbers)) for _ in numbers]
+
+
+async def test_every_question_gets_its_own_answer(sandbox: Sandbox) -> None:
+    bundles = Bundles(sandbox, doubled)
+    numbers = range(3 * MOST_QUESTIONS)
+    answers = await asyncio.gather(*(bundles.ask(number) for number in numbers))
     assert answers == [2 * number for number in numbers]
 
 
-async def test_calls_travel_together(bundles: Bundles) -> None:
-    workers = await asyncio.gather(*(bundles.call(os.getpid) for _ in range(MOST_CALLS)))
-    assert len(set(workers)) == 1
-    assert os.getpid() not in workers
-
-
-def nap_and_tell() -> int:
-    time.sleep(0.02)
-    return os.getpid()
+async def test_questions_travel_together(sandbox: Sandbox) -> None:
+    bundles = Bundles(sandbox, nap_and_tell)
+    answers = await asyncio.gather(*(bundles.ask(0) for _ in range(2 * MOST_QUESTIONS)))
+    told = [answer for answer in answers if not isinstance(answer, Crash)]
+    assert len(told) == len(answers)
+    assert len({worker for worker, _ in told}) == 1
+    assert os.getpid() not in {worker for worker, _ in told}
+    assert max(together for _, together in told) == MOST_QUESTIONS
 
 
 async def test_a_sandbox_of_two_keeps_both_busy() -> None:
     async with Sandbox(workers=2, timeout_s=20, memory_mib=1024) as sandbox:
-        two = Bundles(sandbox, 2)
-        workers = await asyncio.gather(*(two.call(nap_and_tell) for _ in range(8 * MOST_CALLS)))
-    assert len(set(workers)) == 2
+        two = Bundles(sandbox, nap_and_tell, 2)
+        answers = await asyncio.gather(*(two.ask(0) for _ in range(8 * MOST_QUESTIONS)))
+    assert len({answer[0] for answer in answers if not isinstance(answer, Crash)}) == 2
 
 
-async def test_a_call_that_fails_spoils_no_other(bundles: Bundles) -> None:
-    answers = await asyncio.gather(*(bundles.call(whims, number) for number in range(12)))
+async def test_a_question_that_fails_spoils_no_other(sandbox: Sandbox) -> None:
+    bundles = Bundles(sandbox, whims)
+    answers = await asyncio.gather(*(bundles.ask(number) for number in range(12)))
     crashes = {number: answer.reason for number, answer in enumerate(answers) if isinstance(answer, Crash)}
     assert crashes == {
         3: "ValueError: three is no number",
@@ -69,24 +77,19 @@ async def test_a_call_that_fails_spoils_no_other(bundles: Bundles) -> None:
     assert [answer for answer in answers if not isinstance(answer, Crash)] == [0, 1, 2, 4, 6, 7, 9, 10, 11]
 
 
-async def test_a_caller_that_leaves_disturbs_nobody(bundles: Bundles) -> None:
-    calls = [asyncio.ensure_future(bundles.call(double, number)) for number in range(10)]
+async def test_somebody_who_leaves_disturbs_nobody(sandbox: Sandbox) -> None:
+    bundles = Bundles(sandbox, doubled)
+    asked = [asyncio.ensure_future(bundles.ask(number)) for number in range(10)]
     await asyncio.sleep(0)
-    calls[4].cancel()
-    answers = await asyncio.gather(*calls, return_exceptions=True)
+    asked[4].cancel()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(answers.pop(4), asyncio.CancelledError)
     assert answers == [0, 2, 4, 6, 10, 12, 14, 16, 18]
 
 
-def not_picklable() -> None:
-    """Shadowed below, so that pickle cannot find it by its name."""
-
-
-_hidden, not_picklable = not_picklable, double  # type: ignore[assignment]  # on purpose: pickling must fail
-
-
-async def test_a_call_that_cannot_be_sent_ends_and_the_next_works(bundles: Bundles) -> None:
-    answer = await bundles.call(_hidden)
+async def test_a_question_that_cannot_be_sent_ends_and_the_next_works(sandbox: Sandbox) -> None:
+    bundles: Bundles[object, object] = Bundles(sandbox, list)
+    answer = await bundles.ask(lambda: None)
     assert isinstance(answer, Crash)
     assert "pickle" in answer.reason.lower()
-    assert await bundles.call(double, 21) == 42
+    assert await bundles.ask(21) == 21

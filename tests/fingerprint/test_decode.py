@@ -13,11 +13,18 @@ from PIL import Image
 from poisonscan.config import CompareSettings, DecodeSettings
 from poisonscan.engine.bundles import Bundles
 from poisonscan.engine.sandbox import Sandbox
-from poisonscan.fingerprint.decode import decoder_version, fingerprint, rgb_pixels
+from poisonscan.fingerprint.decode import (
+    Decoded,
+    decoded,
+    decoder_version,
+    fingerprint,
+    fingerprints,
+    rgb_pixels,
+)
 from poisonscan.fingerprint.grids import unpack
 from poisonscan.fingerprint.sniff import ALLOWED_FORMATS, describe, format_of
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, DecodeFailure, Fingerprint, Published, Verdict
-from poisonscan.stages.examine import Examined, examine, examine_safely
+from poisonscan.stages.examine import Examined, Examiner, Question, examine, examine_safely
 
 from .files import EVERY_KIND, chunk, encoded, exif, one_of, picture, rebuilt, with_chunk
 
@@ -178,45 +185,46 @@ def test_sniffing_never_raises(body: bytes) -> None:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Bundles]:
+async def examiner() -> AsyncIterator[Examiner]:
     async with Sandbox(1, 10, DecodeSettings().memory_mib, preload=examine) as opened:
-        yield Bundles(opened)
+        yield Bundles(opened, examine)
 
 
-async def examined(sandbox: Bundles, body: bytes) -> Examined | DecodeFailure:
-    return await examine_safely(sandbox, body, NO_HASHES, (), DecodeSettings(), CompareSettings())
+async def examined(examiner: Examiner, body: bytes) -> Examined | DecodeFailure:
+    question = Question(body, NO_HASHES, (), DecodeSettings().max_pixels, CompareSettings())
+    return await examine_safely(examiner, question)
 
 
-async def test_truncated_files_are_undecodable_with_a_reason(sandbox: Bundles) -> None:
+async def test_truncated_files_are_undecodable_with_a_reason(examiner: Examiner) -> None:
     for image_format in ALLOWED_FORMATS:
         body = encoded(picture(size=(120, 90)), image_format)
         for share in (0.02, 0.3, 0.6):
-            failure = await examined(sandbox, body[: 16 + int(len(body) * share)])
+            failure = await examined(examiner, body[: 16 + int(len(body) * share)])
             assert isinstance(failure, DecodeFailure), (image_format, share)
             assert failure.verdict is Verdict.UNDECODABLE
             assert failure.reason
 
 
-async def test_hostile_files_cost_their_own_row_only(sandbox: Bundles) -> None:
+async def test_hostile_files_cost_their_own_row_only(examiner: Examiner) -> None:
     png = encoded(picture(), "PNG")
     text_bomb = with_chunk(png, b"zTXt", b"a\0\0" + b"not zlib at all")
     cases = [png[:40], text_bomb, b"II*\0\x08\0\0\0\xff\xff", b"BM" + bytes(60), b"GIF89a\x01\0\x01\0\0\0\0;"]
     for body in cases:
-        assert isinstance(await examined(sandbox, body), Examined | DecodeFailure)
+        assert isinstance(await examined(examiner, body), Examined | DecodeFailure)
     huge = rebuilt(
         png, lambda n, d: [(n, struct.pack(">II", 2**31 - 1, 2**31 - 1) + d[8:] if n == b"IHDR" else d)]
     )
-    failure = await examined(sandbox, huge)
+    failure = await examined(examiner, huge)
     assert isinstance(failure, DecodeFailure)
     assert "DecompressionBombError" in failure.reason
-    assert isinstance(await examined(sandbox, png), Examined)
+    assert isinstance(await examined(examiner, png), Examined)
 
 
 async def test_the_smallest_memory_limit_still_decodes_a_photo() -> None:
     """Else every row would be called undecodable for a setting of ours."""
     body = encoded(picture(size=(1600, 1200)), "JPEG")
     async with Sandbox(1, 20, memory_mib=256, preload=examine) as small:
-        assert isinstance(await examined(Bundles(small), body), Examined)
+        assert isinstance(await examined(Bundles(small, examine), body), Examined)
 
 
 @settings(max_examples=100, deadline=None)
@@ -229,3 +237,17 @@ def test_pixels_are_rgb_of_the_pictures_size(width: int, height: int, mode: str)
 
 def test_a_chunk_built_here_is_one_that_pillow_reads() -> None:
     assert chunk(b"IEND", b"") in encoded(picture(), "PNG")
+
+
+def test_pictures_described_together_are_described_as_alone() -> None:
+    bodies = [
+        encoded(picture(mode, (40 + 30 * n, 90)), image_format)
+        for n, mode in enumerate(["RGB", "L", "RGB"])
+        for image_format in ("JPEG", "PNG")
+    ]
+    bodies += [encoded(picture(), "JPEG", exif=exif(orientation)) for orientation in range(1, 9)]
+    found = [decoded(body, NO_HASHES, LIMIT) for body in bodies]
+    together = [one for one in found if isinstance(one, Decoded)]
+    assert len(together) == len(bodies)
+    assert fingerprints(together) == [fingerprint(body, NO_HASHES, LIMIT) for body in bodies]
+    assert fingerprints([]) == []

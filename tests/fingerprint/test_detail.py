@@ -13,9 +13,10 @@ from PIL import ExifTags, Image
 
 from poisonscan.fingerprint.decode import Decoded, decoded
 from poisonscan.fingerprint.detail import DETAIL_SIDE, detail_of
-from poisonscan.fingerprint.grids import grids_of, unpack
+from poisonscan.fingerprint.grids import unpack
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, TEXTURE_SIDE, Published
 from poisonscan.redteam.pictures import draw
+from tests.grids import grids_of
 
 pictures = st.tuples(st.integers(1, 70), st.integers(1, 70)).flatmap(
     lambda size: arrays(np.uint8, (*size, 3), elements=st.integers(0, 255))

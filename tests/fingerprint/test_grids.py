@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poisonscan.fingerprint.grids import area_means, grids_of, pack, turned
+from poisonscan.fingerprint.grids import Grids, area_means, turn
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, TEXTURE_SIDE
+from tests.grids import grids_of, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def test_the_mean_of_the_cells_is_the_mean_of_the_picture(height: int, width: in
 
 @given(st.integers(0, 255), SIDES, SIDES)
 def test_a_flat_picture_has_flat_grids(value: int, height: int, width: int) -> None:
-    luma, chroma, texture = pack(grids_of(np.full((height, width, 3), value, np.uint8)))
+    luma, chroma, texture = stored(np.full((height, width, 3), value, np.uint8))
     assert luma == bytes([value]) * LUMA_SIDE**2
     assert chroma == bytes([128]) * (2 * CHROMA_SIDE**2)
     assert texture == bytes(TEXTURE_SIDE**2)
@@ -100,7 +101,8 @@ def test_turned_grids_are_those_of_the_turned_picture(
     height: int, width: int, orientation: int, seed: int
 ) -> None:
     pixels = pixels_of(height, width, seed)
-    mine, theirs = turned(grids_of(pixels), orientation), grids_of(TURNS[orientation](pixels))
+    mine = Grids(*(turn(grid, orientation) for grid in grids_of(pixels)))
+    theirs = grids_of(TURNS[orientation](pixels))
     assert np.allclose(mine.luma, theirs.luma, atol=1e-2)
     assert np.allclose(mine.chroma, theirs.chroma, atol=1e-2)
     assert np.allclose(mine.texture**2, theirs.texture**2, atol=0.5)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from poisonscan.fingerprint.decode import fingerprint
-from poisonscan.fingerprint.grids import Grids, grids_of, unpack
+from poisonscan.fingerprint.grids import Grids, unpack
 from poisonscan.fingerprint.working import WORKING_SIDE, ask_for, reduction, working_picture
 from poisonscan.records import Fingerprint, Published
 from poisonscan.redteam.pictures import draw
+from tests.grids import grids_of
 
 from .files import encoded, exif
 

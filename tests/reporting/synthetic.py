@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from poisonscan.fingerprint.grids import grids_of, pack
 from poisonscan.records import SCHEMA_VERSION, Group, Verdict
 from poisonscan.store import schema
 from poisonscan.store.folder import document_digest
+from tests.grids import stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 def fingerprint(side: str, image: Image.Image, body: bytes) -> Row:
     """The `old_*` or `new_*` columns of the quarantine."""
-    luma, chroma, texture = pack(grids_of(np.asarray(image)))
+    luma, chroma, texture = stored(np.asarray(image))
     values = {
         "sha256": hashlib.sha256(body).hexdigest(),
         "width": image.width,

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from poisonscan.fingerprint.grids import grids_of, pack
 from poisonscan.records import LUMA_SIDE
 from poisonscan.reporting import pictures
 from poisonscan.reporting.cards import drawable
+from tests.grids import grids_of, stored
 
 from .synthetic import jpeg, photo
 
@@ -56,7 +56,7 @@ def test_transparency_lies_over_white() -> None:
 
 def test_the_stored_grids_give_the_picture_back_small_and_smooth() -> None:
     original = photo(3, 400, 300)
-    luma, chroma, _ = pack(grids_of(np.asarray(original)))
+    luma, chroma, _ = stored(np.asarray(original))
     image = decoded(pictures.grid_picture(luma, chroma, 400, 300))
     assert image.size == (192, 144)
     again = grids_of(np.asarray(image)).luma

@@ -13,7 +13,7 @@ from poisonscan.fingerprint.essence import essence
 from poisonscan.fingerprint.hashes import byte_digests
 from poisonscan.fingerprint.sniff import format_of
 from poisonscan.records import Comparison, DecodeFailure, Group, Verdict
-from poisonscan.stages.examine import examine_safely, wanted
+from poisonscan.stages.examine import Question, examine_safely, wanted
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
@@ -119,8 +119,9 @@ async def _observe(
             for then, comparison in zip(rows, early, strict=True)
             if comparison
         ]
-    baselines = [then.baseline for then in rows]
-    answer = await examine_safely(tools.sandbox, result.body, asked, baselines, config.decode, config.compare)
+    baselines = tuple(then.baseline for then in rows)
+    question = Question(result.body, asked, baselines, config.decode.max_pixels, config.compare)
+    answer = await examine_safely(tools.examiner, question)
     if isinstance(answer, DecodeFailure):
         undecoded = {"sha256": digests["sha256"]}
         return [(_lost_row(then, answer.verdict, result, answer.reason) | undecoded, None) for then in rows]

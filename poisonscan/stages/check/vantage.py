@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from poisonscan.compare.ladder import Baseline
 from poisonscan.fetch.client import Fetcher
 from poisonscan.records import Comparison, DecodeFailure, Group, Published, Sight, Verdict
-from poisonscan.stages.examine import examine_safely
+from poisonscan.stages.examine import Question, examine_safely
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
@@ -182,12 +182,12 @@ class _Asker:
         if result.body is None:
             lost = result.outcome.lost or Verdict.UNREACHABLE
             return Answer(result, now=Comparison(lost, result.reason, 0.0))
-        baselines = [Baseline(fingerprint_of(row), published_of(row))]
+        published = published_of(row)
+        baselines = [Baseline(fingerprint_of(row), published)]
         baselines += [Baseline(other, Published())] if other else []
-        config = self._config
-        found = await examine_safely(
-            self._tools.sandbox, result.body, baselines[0].published, baselines, config.decode, config.compare
-        )
+        limit, compare = self._config.decode.max_pixels, self._config.compare
+        question = Question(result.body, published, tuple(baselines), limit, compare)
+        found = await examine_safely(self._tools.examiner, question)
         if isinstance(found, DecodeFailure):
             return Answer(result, now=Comparison(found.verdict, found.reason, 0.0))
         return Answer(result, found.fingerprint, found.comparisons[0], found.comparisons[1:])

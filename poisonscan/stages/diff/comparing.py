@@ -16,7 +16,7 @@ from poisonscan.errors import RunMismatchError
 from poisonscan.records import Published
 from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.diff.pairing import baseline_of, decide
-from poisonscan.stages.examine import Examined, examine_safely
+from poisonscan.stages.examine import Examined, Question, examine_safely
 from poisonscan.stages.lanes import each
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
@@ -132,9 +132,9 @@ def _closer(
 async def _looked_at(tools: Worker, picture: Picture, row: Row, config: Config) -> Comparison:
     answer = None
     if picture.body is not None:
-        answer = await examine_safely(
-            tools.sandbox, picture.body, Published(), (baseline_of(row),), config.decode, config.compare
-        )
+        limit = config.decode.max_pixels
+        question = Question(picture.body, Published(), (baseline_of(row),), limit, config.compare)
+        answer = await examine_safely(tools.examiner, question)
     if not isinstance(answer, Examined) or answer.fingerprint.sha256 != row["sha256"]:
         raise RunMismatchError(
             f"{picture.ref.key} of NEW changed while it was compared; let nothing write to NEW and start anew"

@@ -7,23 +7,24 @@ from contextlib import AsyncExitStack
 from functools import cache
 from itertools import cycle
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import uvloop
 
 from poisonscan.embed.opening import open_encoder
 from poisonscan.embed.views import View, view
 from poisonscan.engine.bundles import Bundles
-from poisonscan.engine.sandbox import Sandbox
+from poisonscan.engine.sandbox import Crash, Sandbox
 from poisonscan.records import DecodeFailure, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from poisonscan.config import DecodeSettings, EmbedSettings
     from poisonscan.embed.encoder import Encoder, Preparation, Spec
 
 T = TypeVar("T")
+_Asked: TypeAlias = "tuple[bytes, int, Preparation | None, bool]"
 
 
 class Decoders:
@@ -35,20 +36,17 @@ class Decoders:
         self._open = AsyncExitStack()
         self._turns = cycle(self._runner.run(self._enter(workers)))
 
-    async def _enter(self, workers: int) -> list[Bundles]:
+    async def _enter(self, workers: int) -> list[Bundles[_Asked, View | DecodeFailure]]:
         limits = self._decode.decode_timeout_s, self._decode.memory_mib
         boxes = [Sandbox(1, *limits, preload=view) for _ in range(workers)]
-        return [Bundles(await self._open.enter_async_context(box)) for box in boxes]
+        return [Bundles(await self._open.enter_async_context(box), _views) for box in boxes]
 
     async def view(
         self, body: bytes, preparation: Preparation | None, *, square: bool
     ) -> View | DecodeFailure:
         """`views.view` where a crash, a hang or an exception costs this one picture: `undecodable`."""
-        limit = self._decode.max_pixels
-        answer = await next(self._turns).call(view, body, limit, preparation, square=square)
-        if isinstance(answer, (View, DecodeFailure)):
-            return answer
-        return DecodeFailure(Verdict.UNDECODABLE, answer.reason)
+        answer = await next(self._turns).ask((body, self._decode.max_pixels, preparation, square))
+        return DecodeFailure(Verdict.UNDECODABLE, answer.reason) if isinstance(answer, Crash) else answer
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run a coroutine function on the process's loop."""
@@ -62,6 +60,10 @@ class Decoders:
         """End the sandboxes."""
         self._runner.run(self._open.aclose())
         self._runner.close()
+
+
+def _views(questions: Sequence[_Asked]) -> list[View | DecodeFailure]:
+    return [view(body, limit, preparation, square=square) for body, limit, preparation, square in questions]
 
 
 @cache

@@ -11,7 +11,7 @@ from poisonscan.domains.names import domain_of
 from poisonscan.manifest.model import Entry
 from poisonscan.manifest.planning import read_slice
 from poisonscan.records import DecodeFailure, Verdict
-from poisonscan.stages.examine import examine_safely, wanted
+from poisonscan.stages.examine import Question, examine_safely, wanted
 from poisonscan.stages.lanes import each
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
@@ -142,7 +142,8 @@ async def _picture_row(tools: Worker, picture: Picture, config: Config) -> Row:
 async def _examine(
     tools: Worker, body: bytes, published: Published, config: Config
 ) -> Fingerprint | DecodeFailure:
-    answer = await examine_safely(tools.sandbox, body, published, (), config.decode, config.compare)
+    question = Question(body, published, (), config.decode.max_pixels, config.compare)
+    answer = await examine_safely(tools.examiner, question)
     return answer if isinstance(answer, DecodeFailure) else answer.fingerprint
 
 
