@@ -136,7 +136,8 @@ def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | Dec
             ask_for(image, reduction(width, height))
         image.load()
         working, extent = working_picture(rgb(image), width, height)
-        pixels = np.asarray(working)
+        # Takes two thirds of the time of np.asarray.
+        pixels = np.frombuffer(working.tobytes(), np.uint8).reshape(working.height, working.width, 3)
         return Decoded(
             digests=byte_digests(body, published),
             essence=coded or pixels_essence(turned_upright(image)),

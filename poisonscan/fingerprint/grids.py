@@ -62,11 +62,8 @@ def area_means(
     height, width, channels = pixels.shape
     down, across = extent or (height, width)
     under, weights = _rows_under(height, side, down)
-    rows = weights @ pixels.reshape(height, width * channels)[under].astype(np.float32)
-    # Channels in front, or the second product is one of many matrices of three columns each.
-    bands = rows.reshape(side, width, channels).transpose(2, 0, 1).reshape(channels * side, width)
-    means: NDArray[np.float32] = bands @ _weights(width, side, across).T
-    return means.reshape(channels, side, side)
+    rows = weights @ _taken(pixels, under)
+    return _across(rows.reshape(side, width, channels).transpose(2, 0, 1), across)
 
 
 def means_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> NDArray[np.float32]:
@@ -79,11 +76,30 @@ def means_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = Non
     Returns:
         (4, LUMA_SIDE, LUMA_SIDE): red, green, blue, and the square of green less MIDDLE.
     """
-    colours = area_means(pixels, LUMA_SIDE, extent)
-    green = pixels[..., 1:2].astype(np.float32)
-    green -= np.float32(MIDDLE)
+    height, width, _ = pixels.shape
+    down, across = extent or (height, width)
+    under, weights = _rows_under(height, LUMA_SIDE, down)
+    colours = _taken(pixels, under)
+    green = colours.reshape(*under.shape, width, 3)[..., 1] - np.float32(MIDDLE)
     green *= green
-    return np.concatenate([colours, area_means(green, LUMA_SIDE, extent)])
+    rows = np.empty((4, LUMA_SIDE, width), np.float32)
+    rows[:3] = (weights @ colours).reshape(LUMA_SIDE, width, 3).transpose(2, 0, 1)
+    rows[3] = (weights @ green)[:, 0]
+    return _across(rows, across)
+
+
+def _taken(pixels: NDArray[np.uint8 | np.float32], under: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The rows of pixels under each cell, (side, n, width x channels)."""
+    rows = pixels.reshape(len(pixels), -1)
+    return rows.take(under, axis=0, mode="clip").astype(np.float32, copy=False)
+
+
+def _across(rows: NDArray[np.float32], extent: float) -> NDArray[np.float32]:
+    """The means of rows, (channels, side, width), under cells of which so many pixels are a whole row."""
+    channels, side, width = rows.shape
+    # One product: channels in front, or it is one of many matrices of three columns each.
+    means: NDArray[np.float32] = rows.reshape(channels * side, width) @ _weights(width, side, extent).T
+    return means.reshape(channels, side, side)
 
 
 def grids_from(means: NDArray[np.float32]) -> Grids:
