@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from poisonscan.compare.ladder import judge
 from poisonscan.engine.sandbox import Crash
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from poisonscan.records import Comparison, Fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):  # pickled for every picture: tuples are, ten times as fast as dataclasses
     """Bytes to be examined.
 
     Attributes:
@@ -38,14 +36,14 @@ class Question:
     compare: CompareSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(NamedTuple):
     """A decoded picture and how it compares with each baseline asked about."""
 
     fingerprint: Fingerprint
     comparisons: tuple[Comparison, ...]
 
 
+_NOTHING = Published()
 Examiner: TypeAlias = "Bundles[Question, Examined | DecodeFailure]"
 """Where `examine` is asked."""
 
@@ -73,6 +71,8 @@ async def examine_safely(examiner: Examiner, question: Question) -> Examined | D
 
 def wanted(published: Sequence[Published]) -> Published:
     """The hashes that any of several rows asks for: what is set here is to be computed."""
+    if not any(published):
+        return _NOTHING
     return Published(
         sha256=next((one.sha256 for one in published if one.sha256), None),
         sha512=next((one.sha512 for one in published if one.sha512), None),
