@@ -17,6 +17,7 @@ and the goals hold for closed ones.
 from __future__ import annotations
 
 import argparse
+import compileall
 import io
 import json
 import os
@@ -130,6 +131,7 @@ def main() -> int:
     parser.add_argument("--nginx-workers", type=int, default=1)
     asked = parser.parse_args()
     rival()
+    compileall.compile_dir(ROOT / "poisonscan", quiet=1)  # as pip does with what it installs, img2dataset too
     folder = CACHE / "throughput"
     folder.mkdir(parents=True, exist_ok=True)
     hosts, port = addresses(asked.hosts), free_port()
