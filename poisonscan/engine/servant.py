@@ -57,7 +57,7 @@ class UnbegunError(Exception):
 
 
 class GoneError(UnbegunError):
-    """It ended over an earlier call."""
+    """It ended over an earlier call, or we ended it."""
 
 
 def pack(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -103,7 +103,7 @@ class Servant:
         """Make a call. Several may wait, and are answered in turn, also those that nobody waits for any more.
 
         Raises:
-            UnbegunError: the process ended first; a `GoneError` if it did while it had others to make.
+            UnbegunError: the process ended first; a `GoneError` if not while this call was its next.
         """
         task = asyncio.create_task(self._make(call))
         self._calls.add(task)
@@ -111,7 +111,7 @@ class Servant:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """End the process; calls in flight raise `UnbegunError`, or their answer is that it died."""
+        """End the process; calls in flight raise a `GoneError`."""
         self.end()
         await asyncio.gather(*self._calls, return_exceptions=True)
 
@@ -127,6 +127,8 @@ class Servant:
 
     async def _make(self, call: Call) -> Answer:
         async with self._turn_to_send:
+            if self.gone:
+                raise GoneError
             reader, writer = self._streams or await self._open()
             writer.write(_LENGTH.pack(len(call)))
             writer.write(call)
@@ -134,7 +136,10 @@ class Servant:
             return await self._answer(reader)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        self._streams = await asyncio.open_unix_connection(sock=self._socket, limit=_BUFFER)
+        try:
+            self._streams = await asyncio.open_unix_connection(sock=self._socket, limit=_BUFFER)
+        except (OSError, ValueError) as error:  # we ended it in the meantime, and closed its socket
+            raise GoneError from error
         return self._streams
 
     async def _answer(self, reader: asyncio.StreamReader) -> Answer:
@@ -144,6 +149,8 @@ class Servant:
             async with asyncio.timeout(START_S):
                 await _next_frame(reader)
         except (OSError, EOFError) as error:
+            if self.gone:
+                raise GoneError from error
             self.end()
             raise UnbegunError from error
         try:
@@ -152,7 +159,9 @@ class Servant:
         except TimeoutError:
             self.end()
             return Answer(None, f"the decoder took longer than {self._timeout_s:g} s")
-        except (OSError, EOFError):
+        except (OSError, EOFError) as error:
+            if self.gone:
+                raise GoneError from error
             self._process.join(_EXIT_S)
             return Answer(None, f"the decoder died ({self.end()})")
         return Answer(*pickle.loads(answer))  # noqa: S301 - of a process of ours

@@ -105,6 +105,17 @@ async def test_leaving_ends_the_workers(tmp_path: Path) -> None:
     assert not psutil.pid_exists(int((tmp_path / "workers").read_text()))
 
 
+@pytest.mark.parametrize("steps", range(12))
+async def test_leaving_while_a_call_is_on_its_way_answers_it(steps: int) -> None:
+    """Wherever it is then: its worker not made yet, or its way there not open yet."""
+    async with Sandbox(workers=1, timeout_s=20, memory_mib=512) as opened:
+        call = asyncio.create_task(opened.call(tasks.hang))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+    answer = await asyncio.wait_for(call, tasks.PATIENCE_S / 3)
+    assert answer == Crash("the decoders were closed before it was done")
+
+
 async def test_calls_in_flight_start_no_worker_once_it_is_left(tmp_path: Path) -> None:
     """A worker started then would be nobody's to end, and its parent would wait for it at its own end."""
     before = set(psutil.Process().children(recursive=True))
