@@ -15,6 +15,8 @@ from poisonscan.redteam.edits import Edited, named
 from poisonscan.redteam.pictures import draw
 
 MANY = 10**9
+HIDDEN = {2: "patch-noise-4-crop-5", 3: "patch-noise-4-crop-5", 7: "patch-noise-7-crop-5"}
+"""Small stamps in cropped pictures, by seed; grids that were stored show none of them."""
 
 
 def seen(body: bytes) -> Fingerprint:

@@ -18,7 +18,7 @@ from poisonscan.redteam.edits import EDITS, Edit, Kind
 from poisonscan.redteam.pictures import draw
 from poisonscan.redteam.steps import jpeg
 from poisonscan.stages.examine import Examined, Question, examine
-from tests.compare.pairs import MANY, edited, original, verdict
+from tests.compare.pairs import HIDDEN, MANY, edited, original, verdict
 
 if TYPE_CHECKING:
     from poisonscan.fingerprint.detail import Detail
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 SETTINGS = CompareSettings()
 SEEDS = range(8)
 INNOCENT = [name for name, edit in EDITS.items() if edit.kind is Kind.INNOCENT]
-HIDDEN = [(2, "patch-noise-4-crop-5"), (3, "patch-noise-4-crop-5"), (7, "patch-noise-7-crop-5")]
-"""Pictures and edits of which interpolated grids see nothing."""
 
 
 @cache
@@ -53,7 +51,7 @@ def test_innocent_edits_stay_innocent(edit: str) -> None:
     assert len(suspicious) <= 1
 
 
-@pytest.mark.parametrize(("seed", "edit"), HIDDEN)
+@pytest.mark.parametrize(("seed", "edit"), HIDDEN.items())
 def test_a_small_stamp_in_a_cropped_picture_shows(seed: int, edit: str) -> None:
     assert verdict(seed, edit).verdict is Verdict.CROPPED
     found = exact(seed, edit)
@@ -66,7 +64,7 @@ def _inside(box: Box, x: float, y: float) -> bool:
     return box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1
 
 
-@pytest.mark.parametrize(("seed", "edit"), HIDDEN)
+@pytest.mark.parametrize(("seed", "edit"), HIDDEN.items())
 def test_a_check_has_the_picture_at_hand(seed: int, edit: str) -> None:
     """The stages hand on what the decoder saw."""
     baseline = Baseline(original(seed), Published())

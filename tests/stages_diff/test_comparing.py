@@ -13,7 +13,7 @@ from poisonscan.stages.diff.comparing import AtHand
 from poisonscan.stages.diff.pairing import pair
 from poisonscan.stages.diff.run import diff
 from poisonscan.stages.snapshot.take import snapshot_images
-from tests.compare.pairs import edited, original_body
+from tests.compare.pairs import HIDDEN, edited, original_body
 from tests.stages_diff.pictures import jpeg, original, url, verdicts, write_folder, write_shard
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from poisonscan.stages.diff.pairing import Matching
 
 CONFIG = Config(run=RunSettings(workers=1, shard_rows=2))
-HIDDEN = {2: "patch-noise-4-crop-5", 3: "patch-noise-4-crop-5", 7: "patch-noise-7-crop-5"}
-"""Small stamps in cropped pictures, by seed; the stored grids alone show none of them."""
 
 
 @pytest.fixture
