@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 PARENT_MIB, WORKER_MIB = 300, 400
 FLAT = 1.25
+_LEFT, _TOP, _WIDTH, _HEIGHT = 70, 16, 640, 260  # of the drawing
+_FONT = 'font-family="sans-serif" font-size="12"'
 """How much more memory the longest list may take than the shortest and still be called flat."""
 PLAN_S, PLAN_MIB = 60, 500
 HOSTS = 500
@@ -229,29 +231,34 @@ def _manifest(path: Path, rows: int, hosts: Sequence[str], port: int) -> Path:
 
 
 def _drawing(measured: dict[tuple[str, int], Memory]) -> str:
-    """Memory of the parent (solid) and of the largest worker (dashed) against the share of the run."""
-    width, height, pad = 640, 320, 40
-    most = max(max(parent, worker) for memory in measured.values() for _, parent, worker in memory.curve)
-    lines = []
+    """An SVG: memory of the parent (solid) and of the largest worker (dashed) over each run."""
+    parts = [_line(mib, f"{mib} MiB") for mib in range(0, WORKER_MIB + 1, 100)]
     for number, ((verb, rows), memory) in enumerate(measured.items()):
-        hue = 360 * number // len(measured)
-        total = memory.curve[-1][0]
-        for column, dash in ((1, ""), (2, "4 3")):
+        hue, total = 360 * number // len(measured), memory.curve[-1][0]
+        for column, dash in ((1, "none"), (2, "4 3")):
             points = " ".join(
-                f"{pad + (width - 2 * pad) * point[0] / total:.1f},"
-                f"{height - pad - (height - 2 * pad) * point[column] / most:.1f}"
+                f"{_LEFT + _WIDTH * point[0] / total:.1f},{_down(point[column] / MIB):.1f}"
                 for point in memory.curve
             )
-            style = f'fill="none" stroke="hsl({hue} 60% 45%)" stroke-dasharray="{dash}"'
-            lines.append(f'<polyline {style} points="{points}"/>')
-        label = f"{verb}, {rows:,} rows"
-        lines.append(f'<text x="{pad}" y="{14 + 14 * number}" fill="hsl({hue} 60% 35%)">{label}</text>')
-    axis = (
-        f'<text x="{pad}" y="{height - 12}">from start to end of each run; top: {most / MIB:.0f} MiB</text>'
-    )
-    style = 'font-family="sans-serif" font-size="12"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {style}>'
-    return "\n".join([head, *lines, axis, "</svg>\n"])
+            style = f'fill="none" stroke="hsl({hue} 60% 40%)" stroke-dasharray="{dash}"'
+            parts.append(f'<polyline {style} points="{points}"/>')
+        y = _down(0) + 22 + 16 * number
+        parts.append(f'<text x="{_LEFT}" y="{y}" fill="hsl({hue} 60% 30%)">{verb}, {rows:,} rows</text>')
+    words = "from start to end of each run; solid: the parent, dashed: the largest worker"
+    parts.append(f'<text x="{_LEFT + _WIDTH}" y="{_down(0) + 22}" text-anchor="end">{words}</text>')
+    width, height = _LEFT + _WIDTH + 20, _down(0) + 22 + 16 * len(measured)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {_FONT}>'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="#fff"/>', *parts, "</svg>\n"])
+
+
+def _down(mib: float) -> float:
+    return _TOP + _HEIGHT * (1 - mib / WORKER_MIB)
+
+
+def _line(mib: int, words: str) -> str:
+    y = _down(mib)
+    line = f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+    return f'{line}<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{words}</text>'
 
 
 if __name__ == "__main__":

@@ -46,9 +46,10 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
         SnapshotInvalidError: the file is missing or no whole Parquet file.
     """
-    # Not read_table, which takes "day=1" in a path for a column.
+    # Not read_table, which takes "day=1" in a path for a column; and without threads, each of which keeps
+    # memory of its own for good.
     with _readable(path), pq.ParquetFile(path) as file:
-        return file.read(columns=columns)
+        return file.read(columns=columns, use_threads=False)
 
 
 def rows_in(path: Path) -> int:
@@ -135,7 +136,7 @@ class Journal:
             _stream_to_parquet(self, part)
         else:
             _sort_to_parquet(self, part, sort_by)
-        pa.default_memory_pool().release_unused()  # or a worker keeps the room of its largest part for good
+        release_memory()
 
     def remove(self) -> None:
         """Delete the journal's file."""
@@ -150,6 +151,11 @@ class Journal:
         """Close what is still open."""
         if not self._sink.closed:
             self.close()
+
+
+def release_memory() -> None:
+    """Give back what Arrow keeps of freed memory; else the room of the largest part stays taken."""
+    pa.default_memory_pool().release_unused()
 
 
 def whole_batches(path: Path) -> Iterator[pa.RecordBatch]:

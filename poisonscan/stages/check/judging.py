@@ -20,7 +20,7 @@ from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.check.stand_ins import stand_ins
 from poisonscan.stages.check.vantage_run import cloaking
 from poisonscan.store import schema
-from poisonscan.store.parts import read_part, write_table
+from poisonscan.store.parts import read_part, release_memory, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +46,7 @@ def judge_run(folder: Path, since: str, config: Config, known: Known = Known()) 
     names = {line["row"]: found.finding.finding_id for found in marked for line in found.members}
     for part in sorted((folder / OBSERVED).glob("[0-9]*.parquet")):
         write_table(_verdicts(read_part(part), shared.reasons, names), folder / VERDICTS / part.name)
+        release_memory()
     _write_findings(folder, [*shared.found, *marked, *cloaking(folder)])
     write_domains(folder, since, config.judge, known)
 
