@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 PARENT_MIB, WORKER_MIB = 300, 400
 FLAT = 1.25
+"""How much more memory the longest list may take than the shortest and still be called flat."""
 _LEFT, _TOP, _WIDTH, _HEIGHT = 70, 16, 640, 260  # of the drawing
 _FONT = 'font-family="sans-serif" font-size="12"'
-"""How much more memory the longest list may take than the shortest and still be called flat."""
 PLAN_S, PLAN_MIB = 60, 500
 HOSTS = 500
 LIMIT_S = 7_200.0

@@ -32,7 +32,7 @@ Call: TypeAlias = bytes
 START_S = 30.0
 """A process's start on a machine under load, seconds."""
 _EXIT_S = 0.5  # until a process that closed its socket is gone
-_BUFFER = 1 << 20
+_BUFFER = 1 << 20  # bytes of answers before they are awaited, and of a call that there is no room for
 _NICE = 10
 """Servers wait for nobody, pictures do: fetching goes first, and disturbed less it costs less. A check with a
 tenth of the pictures changed took 7% less time, a snapshot 5% (three pairs of runs each, two cores)."""
@@ -146,30 +146,29 @@ class Servant:
         if self.gone:
             raise GoneError
         try:
-            async with asyncio.timeout(START_S):
-                await _next_frame(reader)
+            await self._frame(reader, START_S)
         except (OSError, EOFError) as error:
-            if self.gone:
-                raise GoneError from error
             self.end()
             raise UnbegunError from error
         try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await _next_frame(reader)
+            answer = await self._frame(reader, self._timeout_s)
         except TimeoutError:
             self.end()
             return Answer(None, f"the decoder took longer than {self._timeout_s:g} s")
-        except (OSError, EOFError) as error:
-            if self.gone:
-                raise GoneError from error
+        except (OSError, EOFError):
             self._process.join(_EXIT_S)
             return Answer(None, f"the decoder died ({self.end()})")
         return Answer(*pickle.loads(answer))  # noqa: S301 - of a process of ours
 
-
-async def _next_frame(reader: asyncio.StreamReader) -> bytes:
-    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-    return await reader.readexactly(length)
+    async def _frame(self, reader: asyncio.StreamReader, seconds: float) -> bytes:
+        try:
+            async with asyncio.timeout(seconds):
+                (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+                return await reader.readexactly(length)
+        except (OSError, EOFError) as error:
+            if self.gone:
+                raise GoneError from error
+            raise
 
 
 def _exit_words(exitcode: int | None) -> str:

@@ -125,6 +125,8 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 def turn(grid: NDArray[T], orientation: int) -> NDArray[T]:
     """A grid, (..., rows, columns), turned as an EXIF orientation, 1 to 8, says (CIPA DC-008, 4.6.4)."""
+    if orientation == 1:  # nearly all of them
+        return grid
     axes = (-1, -2) if orientation in SIDEWAYS else (-2, -1)
     down = -1 if orientation in {3, 4, 7, 8} else 1
     across = -1 if orientation in {2, 3, 6, 7} else 1

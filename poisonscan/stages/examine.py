@@ -1,4 +1,4 @@
-"""Bytes and what is remembered of them: one call per URL, in the sandbox, for all rows that share it."""
+"""Bytes and what is remembered of them: one question per URL, in the sandbox, for all rows that share it."""
 
 from __future__ import annotations
 
