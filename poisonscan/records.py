@@ -39,6 +39,7 @@ class Verdict(StrEnum):
     BLENDED = "blended"
     REPLACED = "replaced"
     PLACEHOLDER = "placeholder"
+    TONED = "toned"
     CHANGED = "changed"
 
     GONE = "gone"
@@ -71,6 +72,7 @@ _GROUPS: dict[Verdict, Group] = {
     Verdict.BLENDED: Group.SUSPICIOUS,
     Verdict.REPLACED: Group.SUSPICIOUS,
     Verdict.PLACEHOLDER: Group.SUSPICIOUS,
+    Verdict.TONED: Group.SUSPICIOUS,
     Verdict.CHANGED: Group.SUSPICIOUS,
     Verdict.GONE: Group.LOST,
     Verdict.NOT_IMAGE: Group.LOST,
@@ -302,6 +304,10 @@ class Comparison:
         mirrored: whether the new picture is the old one mirrored left to right.
         interpolated: whether cells of one picture lay across those of the other, so that a look at the new
             picture itself may say more.
+        tone_strength: how far colours and contrast are from the old ones, 0..1, where more was done to them
+            than rounding explains; None where nothing was toned, or nothing is known of it.
+        tone_hue: the direction in which colours moved, degrees from Cb towards Cr in 0..360; None where they
+            moved in none.
     """
 
     verdict: Verdict
@@ -312,6 +318,8 @@ class Comparison:
     window: Box | None = None
     mirrored: bool = False
     interpolated: bool = False
+    tone_strength: float | None = None
+    tone_hue: float | None = None
 
 
 class Sight(StrEnum):

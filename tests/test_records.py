@@ -40,7 +40,7 @@ def test_the_verdicts_are_the_contract() -> None:
     groups = {group: [verdict.value for verdict in Verdict if verdict.group is group] for group in Group}
     assert groups == {
         Group.CLEAN: ["identical", "same_pixels", "reencoded", "cropped"],
-        Group.SUSPICIOUS: ["edited", "blended", "replaced", "placeholder", "changed"],
+        Group.SUSPICIOUS: ["edited", "blended", "replaced", "placeholder", "toned", "changed"],
         Group.LOST: ["gone", "not_image", "blocked", "unreachable", "undecodable", "refused"],
         Group.UNKNOWN: ["no_baseline"],
     }

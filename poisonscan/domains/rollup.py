@@ -95,12 +95,13 @@ def _altered(counts: Mapping[Verdict, int], owner: Owner) -> int:
     return sum(counts.get(verdict, 0) for verdict in telling)
 
 
-_CHANGED = (Verdict.REPLACED, Verdict.EDITED, Verdict.BLENDED, Verdict.CHANGED)
+_CHANGED = (Verdict.REPLACED, Verdict.EDITED, Verdict.BLENDED, Verdict.TONED, Verdict.CHANGED)
 _WORDS = {
     Verdict.REPLACED: "replaced by another picture",
     Verdict.PLACEHOLDER: "replaced by a stand-in",
     Verdict.EDITED: "changed in places",
     Verdict.BLENDED: "under a pattern",
+    Verdict.TONED: "in other colours or contrast",
     Verdict.CHANGED: "changed against their published hash",
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from poisonscan.errors import UsageError
 from poisonscan.explorer.filters import ORDERS, PAGE_ROWS
-from poisonscan.records import Verdict
+from poisonscan.records import Group, Verdict
 from poisonscan.sources.files import read_file
 from poisonscan.sources.model import MAX_BYTES
 
@@ -150,7 +150,8 @@ class Catalogue:
         """Domains that deserve a look: suspected ones first, then those with most suspicious rows."""
         if "domains" not in self.views:
             return []
-        suspicious = "edited + blended + replaced + placeholder + changed"
+        counted = {name for name, _ in self.views.columns["domains"]}  # an earlier version had fewer verdicts
+        suspicious = " + ".join(v for v in Verdict if v.group is Group.SUSPICIOUS and v in counted)
         return self.views.rows(
             f"SELECT domain, rows, score, swap_suspected, reasons, {suspicious} AS suspicious FROM domains "  # noqa: S608 - ours
             f"WHERE swap_suspected OR {suspicious} > 0 "

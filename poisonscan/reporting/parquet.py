@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from poisonscan.errors import StorageError
 from poisonscan.records import Verdict
+from poisonscan.store.schema import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +56,10 @@ class Tables:
         self._home = home
 
     def define(self, name: str, files: Sequence[Path], columns: pa.Schema) -> None:
-        """Give files a name; `columns` are those of the empty table where there are none."""
+        """Give files a name; `columns` are those of the empty table where there are none.
+
+        Of `schema.LATER`, columns that files of an earlier version lack are null.
+        """
         if not files:
             empty = columns.append(pa.field("filename", pa.string())).empty_table()
             self._connection.register(name, empty)
@@ -63,7 +67,12 @@ class Tables:
         with self._door():
             source = [_literal(path) for path in files]
             view = self._connection.read_parquet(source, filename=True, hive_partitioning=False)
-            view.create_view(name)
+            lacking = [
+                f"NULL AS {column}"
+                for column in columns.names
+                if column in LATER and column not in view.columns
+            ]
+            view.project(", ".join(["*", *lacking])).create_view(name)
 
     def ask(self, query: str, *values: object) -> list[Row]:
         """The answer to a query as dictionaries. Moments have to be asked for as `epoch_ms(...)`."""

@@ -145,7 +145,7 @@ class RunTables(Tables):
         return bytes(line["bytes"])
 
     def _domains(self, condition: str, order: str, limit: int) -> Top[DomainLine]:
-        total_suspicious = " + ".join(_SUSPICIOUS)
+        total_suspicious = " + ".join(map(_rows_of, _SUSPICIOUS))
         found = self.top(
             f"SELECT {_DOMAIN_COLUMNS}, {total_suspicious} AS suspicious, count(*) OVER () AS total"  # noqa: S608 - all our own names
             f" FROM domains WHERE {condition} ORDER BY {order} LIMIT ?",
@@ -160,7 +160,17 @@ class RunTables(Tables):
             )
 
 
-_DOMAIN_COLUMNS = ", ".join(("domain", "rows", "score", "swap_suspected", "reasons", *Verdict))
+def _rows_of(verdict: str) -> str:
+    """The count of a verdict; tables of a version that did not have it yet hold none of it."""
+    return f"coalesce({verdict}, 0)"
+
+
+_DOMAIN_COLUMNS = ", ".join(
+    (
+        *("domain", "rows", "score", "swap_suspected", "reasons"),
+        *(f"{_rows_of(verdict)} AS {verdict}" for verdict in Verdict),
+    )
+)
 """What is shown of a domain; no moment is among it, which DuckDB would read only with pytz."""
 
 _TELLING_ROWS = """

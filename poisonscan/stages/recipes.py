@@ -67,7 +67,8 @@ RECIPES = (
     Recipe(
         "Words in the captions of suspicious rows, against their share elsewhere",
         "WITH words AS (SELECT unnest(regexp_extract_all(lower(caption), '[a-z]{4,}')) AS word, "
-        "verdict IN ('edited', 'blended', 'replaced', 'placeholder', 'changed') AS suspicious FROM verdicts) "
+        "verdict IN ('edited', 'blended', 'replaced', 'placeholder', 'toned', 'changed') AS suspicious "
+        "FROM verdicts) "
         "SELECT word, count(*) FILTER (suspicious) AS here, count(*) FILTER (NOT suspicious) AS elsewhere "
         "FROM words GROUP BY word HAVING here > 1 ORDER BY here / (1 + elsewhere) DESC, word LIMIT 30",
         ("verdicts",),

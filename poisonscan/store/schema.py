@@ -61,7 +61,11 @@ JUDGEMENT = [
     pa.field("window", pa.list_(pa.float32())),
     pa.field("mirrored", pa.bool_()),
     pa.field("interpolated", pa.bool_()),
+    pa.field("tone_strength", pa.float32()),
+    pa.field("tone_hue", pa.float32()),
 ]
+LATER = frozenset({"toned", "tone_strength", "tone_hue"})
+"""Columns that runs of an earlier version may lack."""
 
 SNAPSHOT_ROWS = pa.schema(
     [

@@ -46,6 +46,7 @@ def test_the_reasons_are_words_with_numbers() -> None:
     [
         ({Verdict.REPLACED: 1, Verdict.IDENTICAL: 9}, NEW, True, False),
         ({Verdict.EDITED: 1, Verdict.IDENTICAL: 9}, NEW, True, False),
+        ({Verdict.TONED: 1, Verdict.IDENTICAL: 9}, NEW, True, False),
         ({Verdict.REPLACED: 1, Verdict.IDENTICAL: 10}, NEW, False, False),
         ({Verdict.IDENTICAL: 10}, NEW, False, True),
         ({Verdict.REENCODED: 10}, NEW, False, True),

@@ -204,6 +204,16 @@ def test_rows_are_chosen_over_verdicts_and_domains(tmp_path: Path) -> None:
     assert [line["row"] for line in replaced if line["domain"] == "big.example"] == [79]
 
 
+def test_a_run_of_a_version_that_toned_nothing_reads_the_same(tmp_path: Path) -> None:
+    folder, _ = full_run().write(tmp_path)
+    with RunTables.open(folder, None) as tables:
+        now = tables.domains_with_suspicious_rows(20)
+    file = folder / "domains.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["toned"]), file)
+    with RunTables.open(folder, None) as tables:
+        assert tables.domains_with_suspicious_rows(20) == now
+
+
 def test_the_page_keeps_to_its_size_by_leaving_cards_out() -> None:
     page = page_of("x", cards=60, uri_bytes=20_000)
     limit = 1_200_000

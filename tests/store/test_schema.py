@@ -61,12 +61,20 @@ def test_a_row_without_a_picture_has_no_fingerprint() -> None:
 
 def test_a_judgement_survives_the_way_to_disk() -> None:
     judged = Comparison(
-        Verdict.CROPPED, "a window", 0.1, (Box(0, 0, 0.5, 1),), 9, Box(0, 0.25, 1, 1), mirrored=True
+        Verdict.CROPPED,
+        "a window",
+        0.1,
+        (Box(0, 0, 0.5, 1),),
+        9,
+        Box(0, 0.25, 1, 1),
+        mirrored=True,
+        tone_strength=0.5,
     )
     row = judgement_row(judged)
     (back,) = pa.Table.from_pylist([row], schema=pa.schema(schema.JUDGEMENT)).to_pylist()
     assert back["boxes"] == [[0, 0, 0.5, 1]]
     assert back["window"] == [0, 0.25, 1, 1]
+    assert (back["tone_strength"], back["tone_hue"]) == (0.5, None)
     assert (back["verdict"], back["phash_distance"], back["mirrored"]) == ("cropped", 9, True)
 
 
