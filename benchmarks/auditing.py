@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from _common import LISTS, Goal, fresh, machine, shared_data, show, verdict_on
 
-from poisonscan.domains.names import domain_of
 from poisonscan.domains.sampling import Aim, confidence_reached, rows_needed
+from poisonscan.fetch.url import domain_of
 from poisonscan.records import SCHEMA_VERSION
 from poisonscan.stages.check.audit import Audit
 from poisonscan.stages.check.plan import drawn_rows, plan_audit

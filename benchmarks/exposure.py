@@ -22,7 +22,7 @@ from _dns import QuickDns, Zones
 
 from poisonscan.config import Config, DomainSettings
 from poisonscan.domains.evidence import Registration, RegistryState
-from poisonscan.domains.names import domain_of, is_sold
+from poisonscan.fetch.url import domain_of, is_sold
 from poisonscan.registry.tables import prices
 from poisonscan.stages.domains.run import survey_domains
 

@@ -24,7 +24,7 @@ from _web import LoopbackWeb
 from PIL import Image
 
 from poisonscan.config import Config
-from poisonscan.domains.names import host_of
+from poisonscan.fetch.url import host_of
 from poisonscan.records import Group, group_of
 from poisonscan.redteam.answers import Answer, changed, honest
 from poisonscan.redteam.sites import Behaviour

@@ -40,7 +40,8 @@ class RegistryState(StrEnum):
     FAILED = "failed"
     """No usable answer: a timeout, an error, a refusal or an answer that cannot be read."""
     NOT_SOLD = "not_sold"
-    """No registry sells it: an IP address, a bare public suffix, or a name below a private suffix."""
+    """No registry sells it: an IP address, a bare public suffix, a name below a private suffix, or one that
+    the registry keeps for itself."""
     NOT_ASKED = "not_asked"
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from poisonscan.domains.evidence import RegistryState
-from poisonscan.domains.names import registrable_domain
+from poisonscan.fetch.url import registrable_domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

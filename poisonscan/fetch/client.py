@@ -16,7 +16,7 @@ from poisonscan.errors import SettingsError
 from poisonscan.fetch import policy
 from poisonscan.fetch.crew import Crew, Job, together
 from poisonscan.fetch.dial import Dialer
-from poisonscan.fetch.policy import Failure, Target
+from poisonscan.fetch.policy import Failure
 from poisonscan.fetch.pool import Pool
 from poisonscan.fetch.pursuit import Pursuit
 from poisonscan.fetch.resolver import Door, Endpoint, Resolver, endpoint
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import FetchSettings
     from poisonscan.fetch.schedule import Turn
+    from poisonscan.fetch.url import Target
 
 
 def never() -> bool:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
-    from poisonscan.fetch.policy import Target
     from poisonscan.fetch.resolver import Resolver
     from poisonscan.fetch.schedule import Schedule, Turn
+    from poisonscan.fetch.url import Target
     from poisonscan.records import FetchResult
 
 NAP_S = 1.0

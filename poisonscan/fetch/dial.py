@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType
 
     from poisonscan.config import FetchSettings
-    from poisonscan.fetch.policy import Target
     from poisonscan.fetch.resolver import Door, Resolver
+    from poisonscan.fetch.url import Target
 
 HEAD_START_S = 0.25
 """How long a host's first address has before its next is tried too (RFC 8305, section 8)."""

@@ -5,17 +5,14 @@ Nothing here opens a socket, reads a clock or rolls dice of its own; `client` do
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote, urljoin
-
-from yarl import URL
+from urllib.parse import urljoin
 
 from poisonscan.fetch import encoding, guard, robots
+from poisonscan.fetch.url import SchemeError, Target, parse
 from poisonscan.records import Outcome
 
 if TYPE_CHECKING:
@@ -30,16 +27,6 @@ WITH_BODY = frozenset({200, 203})
 GONE = frozenset({404, 410})
 BLOCKED = frozenset({401, 402, 403, 407, 429, 451})
 TOO_MANY_REQUESTS = 429
-
-_PARTS = re.compile(r"([a-z][a-z0-9+.-]*):(?://([^/?#\\]*))?([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
-_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
-_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_HIGHEST_PORT = 65_535
-# What a browser sends as it stands. "%" is among them: what the list's author escaped stays so, byte for
-# byte, since signed URLs break when they are escaped anew.
-_SAFE = "!$%&'()*+,/:;=@[]"
 
 
 class Rules(Protocol):
@@ -59,45 +46,6 @@ class Rules(Protocol):
     def ignore_robots_tag(self) -> bool: ...  # noqa: D102 - described where it is set
     @property
     def allow_private(self) -> bool: ...  # noqa: D102 - described where it is set
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A URL that can be asked for.
-
-    Attributes:
-        origin: scheme and authority; both in lower case, the host in ASCII.
-        path: path and query, quoted, without a fragment.
-        host: ASCII, lower case, no trailing dot; brackets around IPv6.
-        port: TCP port.
-        literal: the canonical IP address when the host is one, None when it is a name.
-    """
-
-    origin: str
-    path: str
-    host: str
-    port: int
-    literal: str | None
-
-    @property
-    def url(self) -> str:
-        """As it will be sent."""
-        return self.origin + self.path
-
-    @property
-    def tls(self) -> bool:
-        """Whether it is https."""
-        return self.origin.startswith("https:")
-
-    @property
-    def authority(self) -> str:
-        """The host, and the port unless it is the scheme's own: what a Host header says."""
-        return self.origin.partition("://")[2]
-
-    @property
-    def server_name(self) -> str:
-        """What a certificate is held against: the host, without brackets."""
-        return self.literal or self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +80,11 @@ class TakeBody:
 
 
 def parse_url(text: str) -> Target | Failure:
-    """Read a URL as it stands in a list or a Location header.
-
-    Spaces and letters beyond ASCII in path and query are quoted and international host names encoded,
-    as browsers do. User names and passwords are refused: they are nobody's business in a public list.
-
-    Returns:
-        A target, or a failure MALFORMED_URL or BAD_SCHEME that says what is wrong.
-    """
+    """`url.parse`, with what is wrong as a failure MALFORMED_URL or BAD_SCHEME."""
     try:
-        return _target(text.strip())
+        return parse(text)
+    except SchemeError as error:
+        return Failure(Outcome.BAD_SCHEME, printable(str(error)))
     except ValueError as error:
         return Failure(Outcome.MALFORMED_URL, f"malformed URL: {printable(str(error))}")
 
@@ -204,6 +147,25 @@ def pause_before_retry(
     return pause if pause < remaining_s else None
 
 
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3); None when it is absent or unreadable.
+
+    Args:
+        value: of the header.
+        now: aware time, for a header that is a date.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max((moment - now).total_seconds(), 0.0)
+    except (ValueError, OverflowError):
+        return None
+
+
 def too_large(rules: Rules, said: str) -> Failure:
     """The failure for a body above the cap; `said` tells how that is known."""
     return Failure(Outcome.TOO_LARGE, f"{said}, the limit is {rules.max_bytes:,}")
@@ -212,67 +174,6 @@ def too_large(rules: Rules, said: str) -> Failure:
 def printable(text: str, limit: int = 200) -> str:
     """Foreign text made fit for a reason: one line, ASCII, cut."""
     return " ".join(ascii(text)[1:-1].replace("\\n", " ").split())[:limit]
-
-
-def _target(text: str) -> Target | Failure:
-    if _CONTROL.search(text):
-        raise ValueError("a control character in it")
-    parts = _PARTS.match(text)
-    if parts is None:
-        raise ValueError("it does not begin with http:// or https://" if text else "it is empty")
-    scheme, authority, path, query = parts.groups()
-    scheme = scheme.lower()
-    if scheme not in _DEFAULT_PORTS:
-        return Failure(Outcome.BAD_SCHEME, f"scheme {printable(scheme)} is not http or https")
-    if path.startswith("\\"):
-        raise ValueError("a backslash after the host")
-    host, literal, port = _authority(authority or "", _DEFAULT_PORTS[scheme])
-    suffix = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
-    wanted = _quoted(path) or "/"
-    if query is not None:
-        wanted += f"?{_quoted(query, '?')}"
-    return Target(f"{scheme}://{host}{suffix}", wanted, host, port, literal)
-
-
-def _quoted(text: str, also_safe: str = "") -> str:
-    # Bytes that were no UTF-8 come as surrogates (PEP 383) and leave as the bytes they were.
-    return quote(text, safe=_SAFE + also_safe, errors="surrogateescape")
-
-
-@lru_cache(maxsize=65_536)
-def _authority(text: str, default_port: int) -> tuple[str, str | None, int]:
-    """Host, its canonical address if it is a literal, and port."""
-    if "@" in text:
-        raise ValueError("a user name or password before the host, which is never sent")
-    parts = _HOST_AND_PORT.fullmatch(text)
-    if parts is None:
-        raise ValueError(f"host {text!a} cannot be read")
-    host, literal = _host(parts[1])
-    port = int(parts[2][:6]) if parts[2] else default_port
-    if not 0 < port <= _HIGHEST_PORT:
-        raise ValueError(f"port {parts[2][:20]} is not between 1 and {_HIGHEST_PORT}")
-    return host, literal, port
-
-
-def _host(text: str) -> tuple[str, str | None]:
-    host = _ascii_host(text).lower().removesuffix(".")
-    if not host:
-        raise ValueError("no host")
-    literal = guard.literal(host)
-    if literal is not None:
-        return (f"[{literal}]" if ":" in literal else literal), literal
-    if not _NAME.fullmatch(host):
-        raise ValueError(f"host {text!a} is not a host name")
-    return host, None
-
-
-def _ascii_host(text: str) -> str:
-    if text.isascii():
-        return text
-    encoded = URL.build(scheme="http", host=text).raw_host
-    if encoded is None:
-        raise ValueError(f"host {text!a} is not a host name")
-    return encoded
 
 
 def _body_wanted(headers: MultiMapping[str], rules: Rules) -> TakeBody | Failure:
@@ -319,20 +220,7 @@ def _failed(status: int, headers: MultiMapping[str], now: datetime) -> Failure:
     outcome = Outcome.HTTP_BLOCKED if status in BLOCKED else Outcome.HTTP_ERROR
     if status < 500 and status != TOO_MANY_REQUESTS:  # noqa: PLR2004 - HTTP's class of server errors
         return Failure(outcome, reason)
-    wait = _retry_after_s(headers.get("Retry-After", "").strip(), now)
+    wait = retry_after_s(headers.get("Retry-After"), now)
     if wait is not None:
         reason += f", asked to wait {wait:.0f} s"
     return Failure(outcome, reason, transient=True, retry_after_s=wait)
-
-
-def _retry_after_s(value: str, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3); None when it is absent or unreadable."""
-    if value.isascii() and value.isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max((moment - now).total_seconds(), 0.0)
-    except (ValueError, OverflowError):
-        return None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from poisonscan.config import FetchSettings
     from poisonscan.fetch.connection import Connection
     from poisonscan.fetch.dial import Dialer
-    from poisonscan.fetch.policy import Target
+    from poisonscan.fetch.url import Target
 
 IDLE_S = 5.0
 """How long an idle connection is kept; Apache's KeepAliveTimeout, and few files open over many hosts."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from poisonscan.fetch import encoding, policy
 from poisonscan.fetch.failures import translate
-from poisonscan.fetch.policy import Failure, Follow, TakeBody, Target
+from poisonscan.fetch.policy import Failure, Follow, TakeBody
 from poisonscan.records import FetchResult, Outcome
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from poisonscan.config import FetchSettings
     from poisonscan.fetch.connection import Connection
     from poisonscan.fetch.pool import Pool
+    from poisonscan.fetch.url import Target
 
 HEADER_CHARS = 1_024
 """What is kept of a response header."""

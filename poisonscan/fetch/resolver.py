@@ -17,7 +17,7 @@ from poisonscan.fetch.failures import WebError
 from poisonscan.records import Outcome
 
 if TYPE_CHECKING:
-    from poisonscan.fetch.policy import Target
+    from poisonscan.fetch.url import Target
 
 TRY_S = 2.0
 TRIES = 2

@@ -32,9 +32,12 @@ def forbidden_by(header_lines: Iterable[str], user_agent: str) -> str | None:
 
 def _directives(line: str) -> Iterator[tuple[str, str]]:
     """Pairs of addressee ("" for everybody) and directive; an addressee holds until the next one."""
-    crawler = ""
+    crawler, in_date = "", False
     for part in line.split(","):
+        if in_date and part.strip()[:1].isdigit():
+            continue  # "Friday, 25-Jun-10 15:00:00 GMT" has a comma and colons of its own
         name, colon, rest = part.partition(":")
+        in_date = "unavailable_after" in {name.strip(), rest.partition(":")[0].strip()}
         if colon and name.strip() not in _VALUED:
             crawler, part = name.strip(), rest  # noqa: PLW2901 - the rest of this part is the directive
         yield crawler, part.strip()

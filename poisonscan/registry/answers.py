@@ -48,6 +48,18 @@ def read_rdap(document: object, domain: str) -> Registration:
     )
 
 
+def read_denial(document: object) -> Registration:
+    """Read the error object (RFC 9083, section 6) with which an RDAP server denies a domain.
+
+    Registries deny the names that they keep for themselves in the same way, and say so in its words.
+    """
+    error = document if isinstance(document, dict) else {}
+    words = " ".join(text for text in (error.get("title"), *_list(error.get("description"))) if _text(text))
+    if _RESERVED.search(words):
+        return Registration(RegistryState.NOT_SOLD, RDAP, reason=f"reserved by the registry: {_text(words)}")
+    return Registration(RegistryState.NOT_FOUND, RDAP)
+
+
 def read_whois(text: str) -> Registration:
     """Read the answer of a WHOIS server, whose form no standard fixes.
 
@@ -66,6 +78,10 @@ def read_whois(text: str) -> Registration:
         return Registration(RegistryState.FOUND, WHOIS, registered, expires, registrar, words, nameservers)
     if _BUSY.search(text):
         return Registration(RegistryState.RATE_LIMITED, WHOIS, reason="the server limits questions")
+    if reserved := _RESERVED.search(text):
+        return Registration(
+            RegistryState.NOT_SOLD, WHOIS, reason=f"reserved by the registry: {_text(reserved[0])}"
+        )
     if _FREE.search(text):
         return Registration(RegistryState.NOT_FOUND, WHOIS)
     return failed(WHOIS, "the answer cannot be read")
@@ -149,6 +165,13 @@ _FREE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """How registries deny a domain, at the beginning of a line, after signs of a comment."""
+_RESERVED = re.compile(
+    r"\b(?:registry[- ]reserved|reserved (?:by|for) the registry|reserved (?:domain|name)\b"
+    r"|(?:domain|name)\b[^:\n]{0,80}\bis (?:reserved|blocked|restricted)\b|status:\s*reserved\b"
+    r"|not available for registration|(?:cannot|can not) be registered)",
+    re.IGNORECASE,
+)
+"""How they say that it cannot be registered, unlike "all rights reserved" or "may not be available"."""
 _BUSY = re.compile(
     r"(?:limit exceeded|exceeded .{0,40}(?:limit|quota|rate)|too many (?:requests|queries)|quota exceeded"
     r"|try again later|access control limit)",

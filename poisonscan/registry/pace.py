@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 
 @dataclass(slots=True)
@@ -30,22 +28,6 @@ class Pace:
     def pause(self, until: float) -> None:
         """Give no turn before a moment, as the server asked."""
         self.free_at = max(self.free_at, until)
-
-
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110 section 10.2.3), None if it cannot be read."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdecimal():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def backoff(attempt: int, first: float = 1.0) -> float:

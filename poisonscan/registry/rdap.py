@@ -22,10 +22,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from poisonscan.domains.evidence import Registration, RegistryState
 from poisonscan.errors import SettingsError
+from poisonscan.fetch.policy import retry_after_s
 from poisonscan.fetch.resolver import Door, PrivateAddressError, Resolver, endpoint
 from poisonscan.registry import whois
-from poisonscan.registry.answers import RDAP, WHOIS, failed, read_rdap
-from poisonscan.registry.pace import Pace, backoff, retry_after
+from poisonscan.registry.answers import RDAP, WHOIS, failed, read_denial, read_rdap
+from poisonscan.registry.pace import Pace, backoff
 from poisonscan.registry.tables import bootstrap, whois_servers
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Registries:
 
 async def _read(response: aiohttp.ClientResponse, domain: str) -> tuple[Registration, float | None]:
     if response.status in _BUSY:
-        wait = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+        wait = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
         words = f"HTTP {response.status}" + (f", to be asked again after {wait:g} s" if wait else "")
         return Registration(RegistryState.RATE_LIMITED, RDAP, reason=words), wait or 0.0
     if response.status == HTTPStatus.OK:
@@ -131,15 +132,30 @@ async def _read(response: aiohttp.ClientResponse, domain: str) -> tuple[Registra
         return failed(RDAP, f"HTTP {response.status}"), again
     if response.content_type == "text/html":  # a web server that has never heard of RDAP
         return failed(RDAP, "HTTP 404 with a page instead of an RDAP answer; is this an RDAP server?"), None
-    return Registration(RegistryState.NOT_FOUND, RDAP), None  # RFC 7480 section 5.3
+    return await _read_denial(response), None  # RFC 7480 section 5.3
 
 
-async def _read_body(response: aiohttp.ClientResponse, domain: str) -> Registration:
+async def _body(response: aiohttp.ClientResponse) -> bytearray | None:
+    """The whole body, None if it is too large."""
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
         if len(body) > _MAX_BYTES:
-            return failed(RDAP, f"more than {_MAX_BYTES:,} bytes")
+            return None
+    return body
+
+
+async def _read_denial(response: aiohttp.ClientResponse) -> Registration:
+    try:
+        return read_denial(json.loads(await _body(response) or b"{}"))
+    except (ValueError, RecursionError):  # the status denies the domain, whatever the words
+        return read_denial(None)
+
+
+async def _read_body(response: aiohttp.ClientResponse, domain: str) -> Registration:
+    body = await _body(response)
+    if body is None:
+        return failed(RDAP, f"more than {_MAX_BYTES:,} bytes")
     try:
         return read_rdap(json.loads(body), domain)
     except (ValueError, RecursionError) as error:

@@ -45,6 +45,8 @@ class Servers:
     async def ask(self, server: str, domain: str) -> Registration:
         """Ask one question. Failures are states, never raised."""
         host, port = self._only or (server, _PORT)
+        if not domain.isascii():
+            return failed(WHOIS, "no name that a registry could hold")
         question = _QUESTIONS.get(server, "{}").format(domain)
         try:
             async with asyncio.timeout(self._settings.registry_timeout_s):

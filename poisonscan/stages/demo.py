@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poisonscan.config import Config
-from poisonscan.domains.names import host_of, registrable_domain
 from poisonscan.errors import StorageError
+from poisonscan.fetch.url import host_of, registrable_domain
 from poisonscan.records import Verdict
 from poisonscan.redteam.sites import EXPECTED, Behaviour, Site, demo_sites
 from poisonscan.redteam.web import LyingWeb

@@ -16,8 +16,8 @@ from poisonscan.errors import SettingsError
 from poisonscan.fetch import policy, pool
 from poisonscan.fetch.client import Fetcher
 from poisonscan.fetch.dial import Dialer
-from poisonscan.fetch.policy import Target
 from poisonscan.fetch.resolver import Door, Endpoint, PrivateAddressError, Resolver
+from poisonscan.fetch.url import Target
 from poisonscan.records import FetchResult, Outcome
 
 from .conftest import LOOPBACK, Dns, Web, fetch, http, settings_for

@@ -16,7 +16,8 @@ from yarl import URL
 
 from poisonscan.config import FetchSettings
 from poisonscan.fetch import policy
-from poisonscan.fetch.policy import Failure, Follow, TakeBody, Target, parse_url
+from poisonscan.fetch.policy import Failure, Follow, TakeBody, parse_url
+from poisonscan.fetch.url import Target
 from poisonscan.records import Outcome
 
 RULES = FetchSettings()
@@ -235,6 +236,9 @@ def test_any_location_gives_a_target_or_a_reason(location: str) -> None:
         ("soon", None),
         ("-3", None),
         ("\u0663", None),
+        (" 0 ", 0.0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999", None),
     ],
 )
 def test_retry_after(value: str, wait: float | None) -> None:

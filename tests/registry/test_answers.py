@@ -80,6 +80,27 @@ def test_whois_denials(text: str) -> None:
     assert read_whois(text).state is RegistryState.NOT_FOUND
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Status: reserved\n",
+        "This name is reserved by the Registry in accordance with ICANN policy\n",
+        "The domain name x.test is reserved.\n",
+        "No match for x.test.\nReserved name\n",
+        "x.test cannot be registered\n",
+    ],
+)
+def test_what_the_registry_keeps_is_not_free(text: str) -> None:
+    found = read_whois(text)
+    assert found.state is RegistryState.NOT_SOLD
+    assert "reserved by the registry" in (found.reason or "")
+
+
+@pytest.mark.parametrize("terms", ["All rights reserved.\n", "Data may not be available for some.\n"])
+def test_terms_of_use_reserve_nothing(terms: str) -> None:
+    assert read_whois(f"No match for FREE.TEST\n{terms}").state is RegistryState.NOT_FOUND
+
+
 def test_a_whois_answer_with_dots_and_brackets() -> None:
     found = read_whois(
         "[Registered Date]   x\n[Created on]      2011/05/30\n[Name Server]     ns1.host.test\n"

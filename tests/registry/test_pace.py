@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poisonscan.registry.pace import Pace, backoff, retry_after
+from poisonscan.registry.pace import Pace, backoff
 
-NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 MOMENTS = st.lists(st.floats(0, 1000), min_size=1, max_size=20).map(sorted)
 
 
@@ -31,23 +28,6 @@ def test_a_pause_is_kept_and_never_shortened() -> None:
     pace.pause(30.0)
     pace.pause(10.0)
     assert pace.book(0.0) == 30.0
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("120", 120.0),
-        (" 0 ", 0.0),
-        ("soon", None),
-        ("-5", None),
-        ("Tue, 03 Feb 2026 04:05:16 GMT", 10.0),
-        ("Tue, 03 Feb 2026 04:05:16 -0000", 10.0),
-        ("Mon, 02 Feb 2026 04:05:16 GMT", 0.0),
-    ],
-)
-def test_retry_after(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header, NOW) == seconds
 
 
 def test_backoff_doubles() -> None:

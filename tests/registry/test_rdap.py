@@ -72,6 +72,16 @@ async def test_a_domain_object() -> None:
     ("reply", "state", "times"),
     [
         ((404, {}, {"errorCode": 404}), RegistryState.NOT_FOUND, 1),
+        ((404, {}, {"title": "Not Found", "description": ["Registry Reserved"]}), RegistryState.NOT_SOLD, 1),
+        ((404, {}, {"title": "This name is not available for registration"}), RegistryState.NOT_SOLD, 1),
+        (
+            (404, {}, {"title": "None", "description": ["All rights reserved."]}),
+            RegistryState.NOT_FOUND,
+            1,
+        ),
+        ((404, {}, {"title": 4, "description": {"x": None}}), RegistryState.NOT_FOUND, 1),
+        ((404, {}, b""), RegistryState.NOT_FOUND, 1),
+        ((404, {}, b"[" * 100_000), RegistryState.NOT_FOUND, 1),
         ((404, {"Content-Type": "text/html"}, b"<html>"), RegistryState.FAILED, 1),
         ((400, {}, b""), RegistryState.FAILED, 1),
         ((403, {}, b""), RegistryState.FAILED, 1),
@@ -159,6 +169,13 @@ async def test_whois_where_there_is_no_rdap() -> None:
     assert old.nameservers == ("ns1.host.test", "ns2.host.test")
     assert odd.state is RegistryState.FAILED
     assert free.state is RegistryState.NOT_FOUND
+
+
+async def test_a_name_too_long_for_any_registry_is_not_asked_about() -> None:
+    with whois_server({}) as address:
+        [found] = await ask(settings_for(whois=address), f"{'ü' * 70}.test")
+    assert found.state is RegistryState.FAILED
+    assert "no name" in (found.reason or "")
 
 
 async def test_a_whois_server_that_is_not_there() -> None:

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poisonscan.config import Config, DomainSettings
-from poisonscan.domains.names import domain_of, host_of
 from poisonscan.errors import UsageError
+from poisonscan.fetch.url import domain_of, host_of
 from poisonscan.stages.check.run import check
 from poisonscan.stages.domains.counting import count_hosts
 from poisonscan.stages.domains.run import survey_domains

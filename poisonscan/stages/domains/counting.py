@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poisonscan.domains.names import authority_of, host_of, registrable_domain
+from poisonscan.fetch.url import authority_of, host_of, registrable_domain
 from poisonscan.files import beside
 from poisonscan.stages.domains.streaming import streamed
 from poisonscan.store.parts import part_name

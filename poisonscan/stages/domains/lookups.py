@@ -18,8 +18,8 @@ import pyarrow as pa
 import uvloop
 
 from poisonscan.domains.evidence import DnsFacts, DnsState, Registration, RegistryState
-from poisonscan.domains.names import is_sold
 from poisonscan.fetch.crew import together
+from poisonscan.fetch.url import is_sold
 from poisonscan.registry.cache import Cache
 from poisonscan.registry.dns import Dns
 from poisonscan.registry.rdap import Registries

@@ -18,8 +18,8 @@ from poisonscan.domains.evidence import (
     status_of,
 )
 from poisonscan.domains.exposure import BUYABLE
-from poisonscan.domains.names import is_sold
 from poisonscan.domains.registration import Owner, owner_of, reregistration
+from poisonscan.fetch.url import is_sold
 from poisonscan.files import beside
 from poisonscan.records import Verdict
 from poisonscan.stages.check.owners import BY_DOMAIN, VERDICTS, judged

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poisonscan.domains.names import domain_of
+from poisonscan.fetch.url import domain_of
 from poisonscan.manifest.model import Entry
 from poisonscan.manifest.planning import read_slice
 from poisonscan.records import DecodeFailure, Verdict
