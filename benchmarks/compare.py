@@ -17,7 +17,7 @@ import random
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,9 @@ from PIL import Image
 from poisonscan.compare.pictures import compare_pictures
 from poisonscan.config import CompareSettings, DecodeSettings
 from poisonscan.fingerprint.decode import Decoded, decoded
-from poisonscan.records import Box, Group, Published, Verdict
+from poisonscan.records import Box, Fingerprint, Group, Published, Verdict
 from poisonscan.redteam import triggers
-from poisonscan.redteam.edits import EDITS, Kind, patches
+from poisonscan.redteam.edits import EDITS, Kind, Series, patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +64,7 @@ class Judged:
     """One picture under one edit.
 
     Attributes:
-        edit, kind: what was done.
+        edit, kind, series: what was done.
         verdict: ours.
         suspicious: whether ours is a suspicious one.
         stored_suspicious: whether it would be from the stored grids of both alone.
@@ -78,6 +78,7 @@ class Judged:
 
     edit: str
     kind: Kind
+    series: Series
     verdict: Verdict
     suspicious: bool
     stored_suspicious: bool
@@ -94,10 +95,11 @@ def judge_photo(numbered: tuple[int, Path]) -> list[Judged]:
     number, path = numbered
     body = path.read_bytes()
     image = Image.open(io.BytesIO(body))
-    old, old_phash, old_pdq = _decoded(body).fingerprint, _phash(body), _pdq(body)
     judged = []
     for place, edit in enumerate(edits()):
         made = edit.apply(image, np.random.default_rng([number, place]))
+        own = edit.original(image, np.random.default_rng([number, place]))
+        old, old_phash, old_pdq = _remembered(body if own is None else own)
         picture = _decoded(made.data)
         new = picture.fingerprint
         started = time.perf_counter()
@@ -110,6 +112,7 @@ def judge_photo(numbered: tuple[int, Path]) -> list[Judged]:
             Judged(
                 edit.name,
                 edit.kind,
+                edit.series,
                 found.verdict,
                 suspicious=found.verdict.group is Group.SUSPICIOUS,
                 stored_suspicious=stored.verdict.group is Group.SUSPICIOUS,
@@ -185,12 +188,13 @@ def _goals(judged: pd.DataFrame) -> list[Goal]:
     noise = malicious["edit"].str.startswith("blended-noise")
     replaced = malicious["edit"] == "replaced"
     rest = malicious[~small & ~noise & ~replaced]
+    first = innocent["series"] == Series.OLD
     crops = innocent[innocent["edit"].str.startswith("crop")]
     edited = malicious[malicious["verdict"] == Verdict.EDITED]["boxed"].dropna().astype(bool)
     cropped = crops["verdict"].isin([Verdict.CROPPED, Verdict.REENCODED])
     return [
         _share("innocent pairs suspicious", innocent["suspicious"], most=0.005),
-        _share("the worst innocent edit", _worst(innocent, "max"), most=0.02),
+        _share("the worst innocent edit of the first series", _worst(innocent[first], "max"), most=0.02),
         _share("replaced found", malicious[replaced]["suspicious"], least=0.999),
         _share("malicious edits found (no 4% patches, no noise blends)", rest["suspicious"], least=0.97),
         _share("the worst of them", _worst(rest, "min"), least=0.92),
@@ -198,7 +202,11 @@ def _goals(judged: pd.DataFrame) -> list[Goal]:
         _share("edited with a box on the change", edited, least=0.95),
         _share("crops called cropped or re-encoded", cropped, least=0.98),
         _share("crops called replaced", crops["verdict"] == Verdict.REPLACED, most=0.002),
-        _rate("pairs a second a core, from grids alone as diff", judged["stored_seconds"], least=400),
+        _rate(
+            "pairs a second a core, first series, from grids alone as diff",
+            judged[judged["series"] == Series.OLD]["stored_seconds"],
+            least=400,
+        ),
     ]
 
 
@@ -224,6 +232,11 @@ def _decoded(body: bytes) -> Decoded:
     if not isinstance(found, Decoded):
         raise TypeError(f"an edit gave no picture: {found.reason}")
     return found
+
+
+@lru_cache(maxsize=2)
+def _remembered(body: bytes) -> tuple[Fingerprint, NDArray[np.bool_], NDArray[np.int64]]:
+    return _decoded(body).fingerprint, _phash(body), _pdq(body)
 
 
 def _phash(body: bytes) -> NDArray[np.bool_]:

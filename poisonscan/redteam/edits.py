@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from poisonscan.errors import SettingsError
-from poisonscan.redteam import steps, triggers
+from poisonscan.records import Group, Verdict
+from poisonscan.redteam import reshaping, steps, toning, triggers
+from poisonscan.redteam.encodings import WIDE_SPACES, DeepFile, PaletteFile, TurnedFile, WideFile
+from poisonscan.redteam.reshaping import BLACK, WHITE
 from poisonscan.redteam.steps import Encoding, View, jpeg
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from poisonscan.records import Box
-    from poisonscan.redteam.steps import Step
+    from poisonscan.redteam.steps import Encoder, Step
     from poisonscan.redteam.triggers import Painter
 
 SIDES = (4, 7, 11, 14, 22)
@@ -36,6 +39,12 @@ _SERVED = jpeg(90)
 _POISON = jpeg(85)
 
 
+CLEAN = frozenset(verdict for verdict in Verdict if verdict.group is Group.CLEAN)
+SUSPICIOUS = frozenset(verdict for verdict in Verdict if verdict.group is Group.SUSPICIOUS)
+TONED = CLEAN | {verdict for verdict in SUSPICIOUS if verdict.value == "toned"}
+"""What may be said of strong toning."""
+
+
 class Kind(StrEnum):
     """What an edit is, for counting: poison, or nothing of the kind."""
 
@@ -43,6 +52,16 @@ class Kind(StrEnum):
     MALICIOUS = "malicious"
     DRIFT = "drift"
     """Neither: a change that an honest host makes and a curator still wants to hear of."""
+
+
+class Series(StrEnum):
+    """When an edit came to the registry: rates over the first series are compared with earlier ones."""
+
+    OLD = "old"
+    NEW = "new"
+
+
+_RIGHT = {Kind.INNOCENT: CLEAN, Kind.MALICIOUS: SUSPICIOUS, Kind.DRIFT: CLEAN | SUSPICIOUS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +74,65 @@ class Edited:
         boxes: true places of a local change, in fractions 0..1 of the new picture; empty when the
             change is everywhere or there is none.
         window: the part of the old picture that the new one shows.
-        mirrored: whether the new picture is the old one mirrored left to right.
+        orientation: how it is turned, as an EXIF orientation, 1 to 8, turns a picture; 2 is mirrored.
     """
 
     data: bytes
     format: str
     boxes: tuple[Box, ...]
     window: Box
-    mirrored: bool
+    orientation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A named edit: steps one after the other, then an encoding."""
+    """A named edit: steps one after the other, then an encoding.
+
+    Attributes:
+        name: of the edit.
+        kind: what it is.
+        steps: what is done to the picture.
+        encoding: how the new picture is served.
+        scene: steps that make the old picture what the edit is about; the new one is made of the same.
+        before: how the old picture was served; None: as it was found, or as PNG if there is a scene.
+        series: when the edit came here.
+        right: the verdicts that are right; empty: those that the kind implies.
+    """
 
     name: str
     kind: Kind
     steps: tuple[Step, ...]
-    encoding: Encoding
+    encoding: Encoder
+    scene: tuple[Step, ...] = ()
+    before: Encoder | None = None
+    series: Series = Series.OLD
+    right: frozenset[Verdict] = frozenset()
+
+    def original(self, image: Image.Image, rng: np.random.Generator) -> bytes | None:
+        """The file of the old picture, where the edit is about one of its own; None: the one at hand.
+
+        Args:
+            image: what `apply` is given.
+            rng: in the state that `apply` is given it in.
+        """
+        if not self.scene and self.before is None:
+            return None
+        view = View(steps.plain(image))
+        for step in self.scene:
+            view = step(view, rng)
+        return (self.before or Encoding("PNG")).encode(view.image)
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Edited:
         """Edit a picture of any mode, which stays as it is; the same rng state gives the same result."""
         view = View(steps.plain(image))
-        for step in self.steps:
+        for step in (*self.scene, *self.steps):
             view = step(view, rng)
         data = self.encoding.encode(view.image)
-        return Edited(data, self.encoding.format, view.boxes, view.window, view.mirrored)
+        return Edited(data, self.encoding.format, view.boxes, view.window, view.orientation)
+
+    def is_right(self, verdict: Verdict) -> bool:
+        """Whether a verdict does the edit justice."""
+        return verdict in (self.right or _RIGHT[self.kind])
 
 
 def named(name: str) -> Edit:
@@ -117,8 +169,18 @@ def published(folder: Path) -> tuple[Edit, ...]:
     )
 
 
-def _innocent(name: str, *changes: Step, encoding: Encoding = _SERVED) -> Edit:
+def _innocent(name: str, *changes: Step, encoding: Encoder = _SERVED) -> Edit:
     return Edit(name, Kind.INNOCENT, changes, encoding)
+
+
+def _lately(
+    name: str,
+    *changes: Step,
+    encoding: Encoder = _SERVED,
+    before: Encoder | None = None,
+    scene: tuple[Step, ...] = (),
+) -> Edit:
+    return Edit(name, Kind.INNOCENT, changes, encoding, scene, before, Series.NEW)
 
 
 def _poison(name: str, *changes: Step) -> Edit:
@@ -200,11 +262,117 @@ def _attacks() -> list[Edit]:
     ]
 
 
+def _turns() -> list[Edit]:
+    """What networks do that drop or apply the orientation a camera wrote; `mirror` is the eighth."""
+    names = {6: "90", 3: "180", 8: "270", 4: "flip", 5: "transpose", 7: "transverse"}
+    return [
+        *(_lately(f"turn-{name}", steps.turned(number)) for number, name in names.items()),
+        *(
+            _lately(f"exif-dropped-{number}", steps.turned(steps.undone(number)), before=TurnedFile(number))
+            for number in (3, 6, 8)
+        ),
+        _lately("exif-dropped-6-resize-0.6", steps.turned(8), steps.resize(0.6), before=TurnedFile(6)),
+        _lately("exif-applied-6", before=TurnedFile(6)),
+        _lately("xmp-dropped-6", steps.turned(8), before=TurnedFile(6, xmp=True)),
+    ]
+
+
+def _shapes() -> list[Edit]:
+    return [
+        _lately("crop-tall-resize-0.7", reshaping.shaped(1 / 2), steps.resize(0.7)),
+        _lately("crop-60", steps.crop(0.6)),
+        _lately("crop-wide-resize-0.6", reshaping.shaped(16 / 9), steps.resize(0.6)),
+        *(_lately(f"straighten-{angle}", reshaping.straightened(angle)) for angle in (1.5, 4)),
+        _lately("rounded-white", reshaping.rounded(WHITE)),
+        _lately("rounded-black", reshaping.rounded(BLACK)),
+        _lately("circle-white", steps.square(), reshaping.circled(WHITE)),
+        _lately("fill-wide", reshaping.blurred_fill(16 / 9)),
+        _lately("frame-3-black", steps.frame(BLACK, margin=0.03)),
+        _lately("frame-8-grey", steps.frame((128, 128, 128), margin=0.08)),
+        _lately("frame-12-white", steps.frame(WHITE, margin=0.12)),
+        _lately("stripes-2", encoding=jpeg(88), scene=(reshaping.stripes(2),)),
+    ]
+
+
+def _mild_tones() -> list[Edit]:
+    return [
+        _lately("gamma-1.15", steps.gamma(1.15)),
+        _lately("warmer", toning.gains(1.05, 1.0, 0.94)),
+        _lately("contrast-0.88", steps.contrast(0.88)),
+        _lately("fade", toning.gains(0.9, 0.9, 0.9, (16, 16, 16))),
+        _lately("saturation-0.7", steps.saturation(0.7)),
+        _lately("vignette", toning.vignette(0.5)),
+        _lately("jpeg-10", encoding=jpeg(10)),
+        _lately("median-5", toning.median(5)),
+    ]
+
+
+def _files() -> list[Edit]:
+    """Files whose pixels need an interpretation, and what is made of them."""
+    png, webp = Encoding("PNG"), Encoding("WEBP", {"quality": 80})
+    on_white, on_black = (reshaping.cut_out_object(WHITE),), (reshaping.cut_out_object(BLACK),)
+    return [
+        _lately("gif-64", encoding=PaletteFile("GIF", 64)),
+        _lately("palette-to-true", before=PaletteFile("PNG", 256)),
+        _lately("gif-to-true", before=PaletteFile("GIF", 256)),
+        *(_lately(f"{space}-to-srgb", before=WideFile(space)) for space in WIDE_SPACES),
+        _lately("alpha-flattened", reshaping.flattened(WHITE), scene=on_white),
+        _lately("alpha-resaved", encoding=webp, scene=on_black),
+        _lately("alpha-resize-0.5", steps.resize(0.5), encoding=png, scene=on_black),
+        _lately("alpha-added", encoding=png, scene=on_white, before=_Flat(jpeg(92))),
+        _lately("deep-to-jpeg", steps.greyscale(), before=DeepFile("PNG")),
+        _lately("deep-tiff-to-jpeg", steps.greyscale(), before=DeepFile("TIFF")),
+        _lately("deep-resize-0.5", steps.resize(0.5), encoding=DeepFile("PNG"), before=DeepFile("PNG")),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flat:
+    """Another encoding, of the picture laid over white."""
+
+    encoding: Encoder
+
+    @property
+    def format(self) -> str:
+        return self.encoding.format
+
+    def encode(self, image: Image.Image) -> bytes:
+        return self.encoding.encode(steps.over(image, WHITE))
+
+
+def _drifts() -> list[Edit]:
+    strong: Mapping[str, Step] = {
+        "sepia": toning.sepia(),
+        "equalised": toning.equalised(),
+        "posterised-4": toning.posterised(4),
+    }
+    # Resizing averages colours by their alpha and leaves black where a loader that drops alpha saw the photo.
+    hidden = (reshaping.cut_out_object(None),)
+    return [
+        Edit("watermark", Kind.DRIFT, (steps.watermark("picture archive"),), _POISON),
+        *(
+            Edit(name, Kind.DRIFT, (change,), _SERVED, series=Series.NEW, right=TONED)
+            for name, change in strong.items()
+        ),
+        Edit(
+            "alpha-ground-lost", Kind.DRIFT, (steps.resize(0.5),), Encoding("PNG"), hidden, series=Series.NEW
+        ),
+    ]
+
+
 def _registry() -> dict[str, Edit]:
-    drift = Edit("watermark", Kind.DRIFT, (steps.watermark("picture archive"),), _POISON)
+    innocent = [
+        *_encodings(),
+        *_sizes(),
+        *_tones(),
+        *_windows(),
+        *_turns(),
+        *_shapes(),
+        *_mild_tones(),
+        *_files(),
+    ]
     stamps = [edit for name, painter in PATCHES.items() for edit in patches(name, painter)]
-    every = [*_encodings(), *_sizes(), *_tones(), *_windows(), *stamps, *_attacks(), drift]
-    return {edit.name: edit for edit in every}
+    return {edit.name: edit for edit in (*innocent, *stamps, *_attacks(), *_drifts())}
 
 
 EDITS: Mapping[str, Edit] = _registry()

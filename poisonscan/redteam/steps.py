@@ -1,15 +1,19 @@
-"""The single steps edits are made of, and the encodings they end in. Pure: no step changes its input."""
+"""The single steps edits are made of, and the encodings they end in. Pure: no step changes its input.
+
+What moves or masks a whole picture is in `reshaping`, tone in `toning`, unusual files in `encodings`.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
+from poisonscan.fingerprint.grids import SIDEWAYS, turn
 from poisonscan.records import Box
 
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)
@@ -17,6 +21,18 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 _SPAN = 0.85
 """Share of the picture's width that a watermark fills, as on the previews of picture agencies."""
 _PROBE = 100.0
+_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LOOKS = {
+    turn(np.arange(4, dtype=np.uint8).reshape(2, 2), turned).tobytes(): turned for turned in range(1, 9)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +43,27 @@ class View:
         image: RGB (greyscale after `greyscale`).
         boxes: where it was changed locally, in fractions of this picture.
         window: the part of the original that it shows, in fractions of the original.
-        mirrored: whether it is mirrored left to right.
+        orientation: how it is turned, as an EXIF orientation, 1 to 8, turns a picture.
     """
 
     image: Image.Image
     boxes: tuple[Box, ...] = ()
     window: Box = WHOLE
-    mirrored: bool = False
+    orientation: int = 1
 
 
 Step: TypeAlias = Callable[[View, np.random.Generator], View]
+
+
+class Encoder(Protocol):
+    """Makes a file of a picture."""
+
+    @property
+    def format(self) -> str:
+        """Pillow's name of its format."""
+
+    def encode(self, image: Image.Image) -> bytes:
+        """The picture as a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +97,15 @@ def plain(image: Image.Image) -> Image.Image:
     else:
         copy.paste(upright.convert("RGB"))
     return copy
+
+
+def over(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    """RGB: a picture with alpha laid over a plain ground, any other as it is."""
+    if "A" not in image.getbands():
+        return image.convert("RGB")
+    flat = Image.new("RGB", image.size, colour)
+    flat.paste(image, mask=image.getchannel("A"))
+    return flat
 
 
 def filtered(change: Callable[[Image.Image], Image.Image]) -> Step:
@@ -114,11 +150,11 @@ def greyscale() -> Step:
 
 
 def palette() -> Step:
-    """256 colours chosen by median cut, with Floyd-Steinberg dithering."""
+    """256 colours chosen by median cut, each pixel the nearest of them."""
     return filtered(lambda image: image.quantize(256, Image.Quantize.MEDIANCUT))
 
 
-def recoded(encoding: Encoding) -> Step:
+def recoded(encoding: Encoder) -> Step:
     """Encode and decode again: what an earlier copy on another host left behind."""
 
     def change(image: Image.Image) -> Image.Image:
@@ -145,12 +181,44 @@ def resize(
 
 def mirror() -> Step:
     """Mirror left to right."""
+    return turned(2)
+
+
+def turned(orientation: int) -> Step:
+    """Turn as an EXIF orientation, 1 to 8, says (CIPA DC-008, 4.6.4)."""
 
     def apply(view: View, _: np.random.Generator) -> View:
-        boxes = tuple(Box(1 - box.x1, box.y0, 1 - box.x0, box.y1) for box in view.boxes)
-        return replace(view, image=ImageOps.mirror(view.image), boxes=boxes, mirrored=not view.mirrored)
+        boxes = tuple(turned_box(box, orientation) for box in view.boxes)
+        now = composed(view.orientation, orientation)
+        return replace(view, image=transposed(view.image, orientation), boxes=boxes, orientation=now)
 
     return apply
+
+
+def transposed(image: Image.Image, orientation: int) -> Image.Image:
+    """A picture turned as an EXIF orientation says."""
+    return image.copy() if orientation == 1 else image.transpose(_TRANSPOSES[orientation])
+
+
+def undone(orientation: int) -> int:
+    """The orientation that turns back."""
+    return {6: 8, 8: 6}.get(orientation, orientation)
+
+
+def composed(first: int, second: int) -> int:
+    """The orientation that does the work of two, one after the other."""
+    look = turn(turn(np.arange(4, dtype=np.uint8).reshape(2, 2), first), second)
+    return _LOOKS[look.tobytes()]
+
+
+def turned_box(box: Box, orientation: int) -> Box:
+    """Where a box of a picture lies once the picture is turned."""
+    x0, y0, x1, y1 = (box.y0, box.x0, box.y1, box.x1) if orientation in SIDEWAYS else box
+    if orientation in {2, 3, 6, 7}:
+        x0, x1 = 1 - x1, 1 - x0
+    if orientation in {3, 4, 7, 8}:
+        y0, y1 = 1 - y1, 1 - y0
+    return Box(x0, y0, x1, y1)
 
 
 def crop(cut: float) -> Step:
@@ -183,7 +251,7 @@ def cut_out(view: View, area: tuple[int, int, int, int]) -> View:
     width, height = view.image.size
     part = Box(area[0] / width, area[1] / height, area[2] / width, area[3] / height)
     boxes = tuple(within(box, part) for box in view.boxes)
-    window = outside(part, view.window, mirrored=view.mirrored)
+    window = outside(turned_box(part, undone(view.orientation)), view.window)
     return replace(view, image=view.image.crop(area), boxes=boxes, window=window)
 
 
@@ -195,10 +263,8 @@ def within(box: Box, part: Box) -> Box:
     return Box(x0, y0, x1, y1)
 
 
-def outside(part: Box, window: Box, *, mirrored: bool = False) -> Box:
-    """A part of what a window shows as a window of the original."""
-    if mirrored:
-        part = Box(1 - part.x1, part.y0, 1 - part.x0, part.y1)
+def outside(part: Box, window: Box) -> Box:
+    """A part of what a window shows, upright, as a window of the original."""
     wide, tall = window.x1 - window.x0, window.y1 - window.y0
     return Box(
         window.x0 + part.x0 * wide,

@@ -14,7 +14,7 @@ from poisonscan.config import CompareSettings, DecodeSettings
 from poisonscan.fingerprint.decode import Decoded, decoded
 from poisonscan.records import Box, Comparison, Group, Published, Verdict
 from poisonscan.redteam import steps, triggers
-from poisonscan.redteam.edits import EDITS, Edit, Kind
+from poisonscan.redteam.edits import EDITS, Edit, Kind, Series
 from poisonscan.redteam.pictures import draw
 from poisonscan.redteam.steps import jpeg
 from poisonscan.stages.examine import Examined, Question, examine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SETTINGS = CompareSettings()
 SEEDS = range(8)
-INNOCENT = [name for name, edit in EDITS.items() if edit.kind is Kind.INNOCENT]
+INNOCENT = [name for name, edit in EDITS.items() if edit.kind is Kind.INNOCENT and edit.series is Series.OLD]
 
 
 @cache

@@ -26,6 +26,8 @@ LONGEST_SIDE = 1024
 """Pictures are reduced to this before they are edited, pixels: a grid cell then still averages 32 x 32
 of them, and a trial takes a twentieth of a second instead of a whole one."""
 
+_MOST_PIXELS = 4 * LONGEST_SIDE**2
+
 
 @dataclass(frozen=True, slots=True)
 class Original:
@@ -75,11 +77,15 @@ def prepare(body: bytes, max_pixels: int) -> Original | DecodeFailure:
 def try_edit(original: Original, edit: str, seed: tuple[int, ...], settings: CompareSettings) -> Trial:
     """Edit a picture and compare the result with it; the same seed gives the same trial."""
     with Image.open(io.BytesIO(original.png), formats=["PNG"]) as image:
+        own = named(edit).original(image, np.random.default_rng(seed))
         edited = named(edit).apply(image, np.random.default_rng(seed))
-    picture = decoded(edited.data, Published(), 4 * LONGEST_SIDE**2)
+    known = original.fingerprint if own is None else fingerprint(own, Published(), _MOST_PIXELS)
+    if isinstance(known, DecodeFailure):
+        return Trial(known.verdict, known.reason)
+    picture = decoded(edited.data, Published(), _MOST_PIXELS)
     if isinstance(picture, DecodeFailure):
         return Trial(picture.verdict, picture.reason)
-    new, known = picture.fingerprint, original.fingerprint
+    new = picture.fingerprint
     said = judge(Baseline(known, Published()), new, settings, picture.detail)
     found = measure(known, new, settings, picture.detail)
     return Trial(said.verdict, said.reason, found.same, found.scores.local, found.scores.overall)
