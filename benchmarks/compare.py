@@ -183,7 +183,8 @@ def _line(edit: object, rows: pd.DataFrame) -> list[object]:
 
 def _goals(judged: pd.DataFrame) -> list[Goal]:
     innocent = judged[judged["kind"] == Kind.INNOCENT]
-    malicious = judged[judged["kind"] == Kind.MALICIOUS]
+    malicious = judged[(judged["kind"] == Kind.MALICIOUS) & (judged["series"] == Series.OLD)]
+    late = {name: rows["suspicious"] for name, rows in judged.groupby("edit")}
     small = malicious["edit"].str.match(r"patch-\w+-4($|-)")
     noise = malicious["edit"].str.startswith("blended-noise")
     replaced = malicious["edit"] == "replaced"
@@ -198,7 +199,12 @@ def _goals(judged: pd.DataFrame) -> list[Goal]:
         _share("replaced found", malicious[replaced]["suspicious"], least=0.999),
         _share("malicious edits found (no 4% patches, no noise blends)", rest["suspicious"], least=0.97),
         _share("the worst of them", _worst(rest, "min"), least=0.92),
-        _share("4% patches found", malicious[small]["suspicious"], least=0.8),
+        _share("4% patches found", malicious[small]["suspicious"], least=0.85),
+        _share("noise blends at alpha 0.2 found", late["blended-noise-0.2"], least=0.7),
+        _share("warps found", late["warp"], least=0.95),
+        _share("erased patches of 18% found", late["erased-18"], least=0.95),
+        _share("noise patches of 7%, cropped by 10%, found", late["patch-noise-7-crop-10"], least=0.95),
+        _share("smooth noise of 8 levels found", late["smooth-noise-8"], least=0.5),
         _share("edited with a box on the change", edited, least=0.95),
         _share("crops called cropped or re-encoded", cropped, least=0.98),
         _share("crops called replaced", crops["verdict"] == Verdict.REPLACED, most=0.002),

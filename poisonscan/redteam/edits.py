@@ -11,7 +11,7 @@ from PIL import Image
 
 from poisonscan.errors import SettingsError
 from poisonscan.records import Group, Verdict
-from poisonscan.redteam import reshaping, steps, toning, triggers
+from poisonscan.redteam import reshaping, steps, subtle, toning, triggers
 from poisonscan.redteam.encodings import WIDE_SPACES, DeepFile, PaletteFile, TurnedFile, WideFile
 from poisonscan.redteam.reshaping import BLACK, WHITE
 from poisonscan.redteam.steps import Encoding, View, jpeg
@@ -360,6 +360,19 @@ def _drifts() -> list[Edit]:
     ]
 
 
+def _subtle() -> list[Edit]:
+    """Poison of few traces; the goals for these are their own."""
+    made: Mapping[str, tuple[Step, ...]] = {
+        "warp": (subtle.warp(),),
+        "erased-18": (subtle.erase(0.18),),
+        "patch-noise-7-crop-10": (triggers.stamp(triggers.noise, 0.07), steps.crop(0.10)),
+    }
+    return [
+        *(Edit(name, Kind.MALICIOUS, changes, _POISON, series=Series.NEW) for name, changes in made.items()),
+        Edit("smooth-noise-8", Kind.MALICIOUS, (subtle.smooth_noise(8),), jpeg(92), series=Series.NEW),
+    ]
+
+
 def _registry() -> dict[str, Edit]:
     innocent = [
         *_encodings(),
@@ -372,7 +385,7 @@ def _registry() -> dict[str, Edit]:
         *_files(),
     ]
     stamps = [edit for name, painter in PATCHES.items() for edit in patches(name, painter)]
-    return {edit.name: edit for edit in (*innocent, *stamps, *_attacks(), *_drifts())}
+    return {edit.name: edit for edit in (*innocent, *stamps, *_attacks(), *_subtle(), *_drifts())}
 
 
 EDITS: Mapping[str, Edit] = _registry()
