@@ -232,6 +232,25 @@ TEXTURE_SIDE = 16
 """Cells a side of the texture grid."""
 
 
+class Rendering(StrEnum):
+    """How a loader may show a file that loaders do not agree on: a closed set."""
+
+    MAIN = "main"
+    """Transparency over white, 16 bits shifted to 8, the first page or default image: what every file has."""
+    ALPHA_DROPPED = "alpha_dropped"
+    """The colours beneath the transparency."""
+    OVER_BLACK = "over_black"
+    """Transparency over black."""
+    OVER_WHITE = "over_white"
+    """Transparency over white, of a file whose transparency most loaders do not see."""
+    CLIPPED = "clipped"
+    """Values above 255 cut off."""
+    RANGED = "ranged"
+    """The lowest value as black, the highest as white."""
+    FIRST_FRAME = "first_frame"
+    """The first frame of an animation that leaves its default image out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What is remembered of one picture: enough to tell later what happened to it, in about 1.9 KB.
@@ -251,6 +270,8 @@ class Fingerprint:
             luma cell.
         decoder: name and version of what decoded the picture.
         sha512, md5: digests of the bytes, only when a published hash asks for them.
+        renderings: the grids of the other renderings, as `fingerprint.variants` packs them; empty where all
+            loaders show what the grids above hold, None where that was not looked at (older snapshots).
     """
 
     sha256: str
@@ -265,6 +286,7 @@ class Fingerprint:
     decoder: str
     sha512: str | None = None
     md5: str | None = None
+    renderings: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +330,8 @@ class Comparison:
             than rounding explains; None where nothing was toned, or nothing is known of it.
         tone_hue: the direction in which colours moved, degrees from Cb towards Cr in 0..360; None where they
             moved in none.
+        rendering: the one that the verdict is about.
+        weak_baseline: whether all that speaks for it is a digest that can be forged (md5).
     """
 
     verdict: Verdict
@@ -320,6 +344,8 @@ class Comparison:
     interpolated: bool = False
     tone_strength: float | None = None
     tone_hue: float | None = None
+    rendering: Rendering = Rendering.MAIN
+    weak_baseline: bool = False
 
 
 class Sight(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poisonscan.compare.pictures import compare_pictures
+from poisonscan.compare.renderings import compare_renderings
 from poisonscan.fingerprint.hashes import hamming
 from poisonscan.records import Comparison, Fingerprint, Published, Verdict
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from poisonscan.config import CompareSettings
-    from poisonscan.fingerprint.detail import Look
+    from poisonscan.fingerprint.detail import Looks
 
 PHASH_BITS = 64
 
@@ -52,7 +52,7 @@ def judge(
     baseline: Baseline,
     new: Fingerprint,
     settings: CompareSettings,
-    detail: Look | None = None,
+    looks: Looks | None = None,
 ) -> Comparison:
     """The verdict on a decoded picture.
 
@@ -60,14 +60,14 @@ def judge(
         baseline: what the row was.
         new: what the picture is now.
         settings: the thresholds.
-        detail: gives the new picture's detail, where it is at hand (see `pictures.measure`).
+        looks: give the detail of the new picture's renderings, where it is at hand (see `pictures.measure`).
     """
     digests = {"sha256": new.sha256, "sha512": new.sha512 or "", "md5": new.md5 or ""}
     early = judge_bytes(baseline, digests, new.essence)
     if early is not None:
         return early
     if baseline.fingerprint is not None:
-        return compare_pictures(baseline.fingerprint, new, settings, detail)
+        return compare_renderings(baseline.fingerprint, new, settings, looks)
     return _judge_published(baseline.published, digests, new, settings)
 
 

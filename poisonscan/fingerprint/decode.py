@@ -11,27 +11,53 @@ import numpy as np
 import PIL
 from PIL import ExifTags, Image, ImageOps, features
 
-from poisonscan.fingerprint.detail import Detail, detail_of
+from poisonscan.fingerprint.detail import Detail, Looks, detail_of
 from poisonscan.fingerprint.essence import EXIF_ERRORS, essence, pixels_essence
 from poisonscan.fingerprint.grids import SIDEWAYS, grids_from, means_of, pack, turn
 from poisonscan.fingerprint.hashes import byte_digests, exact_phash, phashes
+from poisonscan.fingerprint.renderings import renderings_of, rgb
 from poisonscan.fingerprint.sniff import ALLOWED_FORMATS, describe, format_of
+from poisonscan.fingerprint.variants import agree, packed
 from poisonscan.fingerprint.working import ask_for, reduction, working_picture
-from poisonscan.records import DecodeFailure, Fingerprint, Published, Verdict
+from poisonscan.records import DecodeFailure, Fingerprint, Published, Rendering, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
-
-_TRANSPARENT_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
-_DEEP_MODES = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
 
 
 @cache
 def decoder_version() -> str:
     """Name and version of what turns bytes into pixels here; recorded beside every fingerprint."""
     return f"Pillow {PIL.__version__} libjpeg-turbo {features.version('libjpeg_turbo')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One rendering of a picture at hand, measured.
+
+    Attributes:
+        rendering: which.
+        orientation: 1 to 8, by which the picture is to be turned.
+        means: of its pixels as stored, as `grids.means_of` gives them.
+        pixels: (height, width, 3) uint8, at its working size and as stored.
+        extent: how many rows and columns of them the picture fills.
+    """
+
+    rendering: Rendering
+    orientation: int
+    means: NDArray[np.float32] = field(repr=False)
+    pixels: NDArray[np.uint8] = field(repr=False)
+    extent: tuple[float, float]
+
+    def detail(self, reduction: int = 1) -> Detail:
+        """The picture finer than it is remembered, upright, with squares of so many pixels averaged first."""
+        pixels, (down, across) = self.pixels, self.extent
+        if reduction > 1:
+            pixels = np.asarray(Image.fromarray(pixels).reduce(reduction))
+        stored = detail_of(pixels, (down / reduction, across / reduction))
+        return Detail(*(turn(plane, self.orientation) for plane in stored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +70,7 @@ class Decoded:
         exact_phash: where a published one asked for it.
         format: Pillow's name of it.
         width, height: as stored, pixels.
-        orientation: 1 to 8, by which it is to be turned.
-        means: of its pixels as stored, as `grids.means_of` gives them.
-        pixels: (height, width, 3) uint8, at its working size and as stored.
-        extent: how many rows and columns of them the picture fills.
+        shown: its renderings, the main one first; one for nearly all files.
     """
 
     digests: Mapping[str, str]
@@ -56,10 +79,12 @@ class Decoded:
     format: str
     width: int
     height: int
-    orientation: int
-    means: NDArray[np.float32] = field(repr=False)
-    pixels: NDArray[np.uint8] = field(repr=False)
-    extent: tuple[float, float]
+    shown: tuple[Shown, ...]
+
+    @property
+    def main(self) -> Shown:
+        """The main rendering."""
+        return self.shown[0]
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -67,12 +92,13 @@ class Decoded:
         return fingerprints([self])[0]
 
     def detail(self, reduction: int = 1) -> Detail:
-        """The picture finer than it is remembered, upright, with squares of so many pixels averaged first."""
-        pixels, (down, across) = self.pixels, self.extent
-        if reduction > 1:
-            pixels = np.asarray(Image.fromarray(pixels).reduce(reduction))
-        stored = detail_of(pixels, (down / reduction, across / reduction))
-        return Detail(*(turn(plane, self.orientation) for plane in stored))
+        """The detail of the main rendering."""
+        return self.main.detail(reduction)
+
+    @property
+    def looks(self) -> Looks:
+        """Gives the detail of each rendering."""
+        return {one.rendering: one.detail for one in self.shown}
 
 
 def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerprint | DecodeFailure:
@@ -85,18 +111,27 @@ def fingerprints(pictures: Sequence[Decoded]) -> list[Fingerprint]:
     """What is remembered of pictures: numpy takes 16 small grids for hardly more than one."""
     if not pictures:
         return []
-    grids = grids_from(np.stack([picture.means for picture in pictures]))
+    grids = grids_from(np.stack([shown.means for picture in pictures for shown in picture.shown]))
     planes = zip(*pack(grids), strict=True)
-    hashes = phashes(grids.luma).tolist()
-    return [
-        _remembered(picture, f"{phash:016x}", [turn(plane, picture.orientation).tobytes() for plane in its])
-        for picture, phash, its in zip(pictures, hashes, planes, strict=True)
-    ]
+    hashes = iter(phashes(grids.luma).tolist())
+    described = []
+    for picture in pictures:
+        its = [(next(hashes), _upright(next(planes), picture.main.orientation)) for _ in picture.shown]
+        (phash, main), others = its[0], [grids for _, grids in its[1:]]
+        described.append(_remembered(picture, f"{phash:016x}", main, others))
+    return described
 
 
-def _remembered(picture: Decoded, phash: str, grids: Sequence[bytes]) -> Fingerprint:
+def _upright(planes: Iterable[NDArray[np.uint8]], orientation: int) -> tuple[bytes, ...]:
+    """Luma, chroma and texture as they are stored."""
+    return tuple(turn(plane, orientation).tobytes() for plane in planes)
+
+
+def _remembered(
+    picture: Decoded, phash: str, grids: Sequence[bytes], others: Sequence[Sequence[bytes]]
+) -> Fingerprint:
     luma, chroma, texture = grids
-    sideways = picture.orientation in SIDEWAYS
+    sideways = picture.main.orientation in SIDEWAYS
     return Fingerprint(
         **picture.digests,
         essence=picture.essence,
@@ -108,11 +143,18 @@ def _remembered(picture: Decoded, phash: str, grids: Sequence[bytes]) -> Fingerp
         chroma=chroma,
         texture=texture,
         decoder=decoder_version(),
+        renderings=_differing(picture, b"".join(grids), others) if others else b"",
     )
 
 
+def _differing(picture: Decoded, main: bytes, others: Sequence[Sequence[bytes]]) -> bytes:
+    """The renderings that show something else than the main one, packed."""
+    grids = {shown.rendering: b"".join(its) for shown, its in zip(picture.shown[1:], others, strict=True)}
+    return packed(main, {rendering: its for rendering, its in grids.items() if not agree(main, its)})
+
+
 def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | DecodeFailure:
-    """Decode a picture and measure it.
+    """Decode a picture and measure each of its renderings.
 
     Args:
         body: the bytes served.
@@ -135,36 +177,39 @@ def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | Dec
         if coded and not published.phash:  # nothing is computed that needs every pixel
             ask_for(image, reduction(width, height))
         image.load()
-        working, extent = working_picture(rgb(image), width, height)
-        # Takes two thirds of the time of np.asarray.
-        pixels = np.frombuffer(working.tobytes(), np.uint8).reshape(working.height, working.width, 3)
+        coded = coded or pixels_essence(turned_upright(image))
+        phash = exact_phash(image) if published.phash else None
         return Decoded(
             digests=byte_digests(body, published),
-            essence=coded or pixels_essence(turned_upright(image)),
-            exact_phash=exact_phash(image) if published.phash else None,
+            essence=coded,
+            exact_phash=phash,
             format=image_format,
             width=width,
             height=height,
-            orientation=orientation_of(image),
-            means=means_of(pixels, extent),
-            pixels=pixels,
-            extent=extent,
+            shown=_shown(image, width, height),
         )
 
 
+def _shown(image: Image.Image, width: int, height: int) -> tuple[Shown, ...]:
+    """The renderings of a decoded picture, measured; it is at another frame afterwards."""
+    orientation = orientation_of(image)
+    return tuple(
+        _measured(rendering, orientation, *working_picture(picture, width, height))
+        for rendering, picture in renderings_of(image)
+    )
+
+
+def _measured(
+    rendering: Rendering, orientation: int, working: Image.Image, extent: tuple[float, float]
+) -> Shown:
+    # Takes two thirds of the time of np.asarray.
+    pixels = np.frombuffer(working.tobytes(), np.uint8).reshape(working.height, working.width, 3)
+    return Shown(rendering, orientation, means_of(pixels, extent), pixels, extent)
+
+
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels as a training loader sees them: (height, width, 3) uint8, transparency over white."""
+    """The main rendering: (height, width, 3) uint8, transparency over white."""
     return np.asarray(rgb(image))
-
-
-def rgb(image: Image.Image) -> Image.Image:
-    """The picture as a training loader sees it: mode RGB, transparency over white."""
-    if image.mode in _DEEP_MODES:
-        image = _eight_bit(image)
-    elif image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -187,10 +232,3 @@ def turned_upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except EXIF_ERRORS:
         return image
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit greyscale scaled to 8 bits; Pillow's own conversion clips some of these modes to white."""
-    values = np.asarray(image).astype(np.int64)
-    deep = values.max(initial=0) > 255  # noqa: PLR2004 - a 32-bit container may still hold 8-bit values
-    return Image.fromarray(np.clip(values >> 8 if deep else values, 0, 255).astype(np.uint8))

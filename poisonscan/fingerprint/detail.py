@@ -7,12 +7,13 @@ the very cells of the old picture are known.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from poisonscan.fingerprint.grids import MIDDLE, RGB_TO_YCBCR, area_means
+from poisonscan.records import Rendering
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,9 @@ class Detail(NamedTuple):
 
 Look: TypeAlias = Callable[[int], Detail]
 """Gives the detail of a picture at hand, with squares of so many working pixels a side averaged first."""
+
+Looks: TypeAlias = Mapping[Rendering, Look]
+"""The same for each rendering of it."""
 
 
 def detail_of(pixels: NDArray[np.uint8], extent: tuple[float, float] | None = None) -> Detail:

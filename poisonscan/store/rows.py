@@ -61,7 +61,9 @@ def fingerprint_of(row: Row) -> Fingerprint | None:
     """The fingerprint in a snapshot row read back; None if the row has none."""
     if row["state"] != schema.FINGERPRINTED:
         return None
-    return Fingerprint(**{name: row[name] for name in _FINGERPRINT_NAMES})
+    # Parts of older snapshots lack the columns that came later.
+    known: Row = {name: row.get(name) for name in _FINGERPRINT_NAMES}
+    return Fingerprint(**known)
 
 
 def published_of(row: Row) -> Published:

@@ -51,6 +51,7 @@ FINGERPRINT = [
     pa.field("chroma", pa.binary()),
     pa.field("texture", pa.binary()),
     pa.field("decoder", pa.string()),
+    pa.field("renderings", pa.binary()),
 ]
 JUDGEMENT = [
     pa.field("verdict", pa.string(), nullable=False),
@@ -63,9 +64,11 @@ JUDGEMENT = [
     pa.field("interpolated", pa.bool_()),
     pa.field("tone_strength", pa.float32()),
     pa.field("tone_hue", pa.float32()),
+    pa.field("rendering", pa.string()),
+    pa.field("weak_baseline", pa.bool_()),
 ]
-LATER = frozenset({"toned", "tone_strength", "tone_hue"})
-"""Columns that runs of an earlier version may lack."""
+LATER = frozenset({"toned", "tone_strength", "tone_hue", "renderings", "rendering", "weak_baseline"})
+"""Columns that snapshots and runs of an earlier version may lack."""
 
 SNAPSHOT_ROWS = pa.schema(
     [

@@ -10,6 +10,8 @@ import glob
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from poisonscan.compare.ladder import Baseline, judge
 from poisonscan.errors import UsageError
 from poisonscan.files import beside
@@ -35,6 +37,8 @@ _NAMES_OF_NEW = [field.name for field in (*schema.REF, *schema.FETCH, *schema.FI
 ]
 _NAMES_OF_OLD = [field.name for field in (*schema.PUBLISHED, *schema.FINGERPRINT)] + ["state", "reason"]
 _EVIDENCE = ", ".join(["sha256", *[field.name for field in schema.PUBLISHED]])
+
+_SQL_TYPES = {pa.binary(): "BLOB", pa.string(): "VARCHAR", pa.int32(): "INTEGER"}
 
 _BASELINES = f"""
     CREATE VIEW baselines AS
@@ -157,7 +161,7 @@ def _has_urls(connection: duckdb.DuckDBPyConnection, parts: Iterable[Path]) -> b
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, parts: Iterable[Path], by: str) -> None:
-    query = f"SELECT *, nullif({by}, '') AS match FROM {parquet_of(parts)}"  # noqa: S608 - quoted paths
+    query = f"SELECT *, nullif({by}, '') AS match FROM {remembered_in(parts)}"  # noqa: S608 - quoted paths
     connection.execute(f"CREATE VIEW {name} AS {query}")
 
 
@@ -165,6 +169,13 @@ def parquet_of(parts: Iterable[Path]) -> str:
     """Parquet parts as a table in SQL; their paths hold no patterns and no columns."""
     names = ", ".join(_quoted(glob.escape(str(path))) for path in parts)
     return f"read_parquet([{names}], hive_partitioning = false)"
+
+
+def remembered_in(parts: Iterable[Path]) -> str:
+    """Parts with fingerprints as a table in SQL; columns that those of an earlier version lack are null."""
+    later = [field for field in schema.FINGERPRINT if field.name in schema.LATER]
+    lacking = ", ".join(f"NULL::{_SQL_TYPES[field.type]} AS {field.name}" for field in later)
+    return f"(FROM {parquet_of(parts)} UNION ALL BY NAME SELECT {lacking} WHERE false)"
 
 
 def _quoted(text: str) -> str:

@@ -11,7 +11,7 @@ from poisonscan.compare.ladder import Baseline, judge
 from poisonscan.records import Comparison, Fingerprint, Group, Published, Verdict, group_of
 from poisonscan.stages.check.judging import VERDICTS
 from poisonscan.stages.check.recheck import OBSERVED
-from poisonscan.stages.diff.pairing import parquet_of
+from poisonscan.stages.diff.pairing import parquet_of, remembered_in
 from poisonscan.stages.history.moments import LEAST_MOMENTS
 from poisonscan.stages.snapshot.remember import ROWS
 from poisonscan.store import schema
@@ -170,11 +170,11 @@ def _queries(number: int, moment: Moment) -> tuple[str, str]:
     """SQL for the pictures that a moment saw, and for all its rows and whether it saw one."""
     facts = {"moment": number, "at": _milliseconds(moment.at), "names": _NAMES}
     if moment.is_snapshot:
-        rows = parquet_of(moment.parts(ROWS))
+        rows = remembered_in(moment.parts(ROWS))
         return _SNAPSHOT.format(
             rows=rows, remembered=_REMEMBERED, **facts
         ), f"SELECT row, {_REMEMBERED} AS seen FROM {rows}"  # noqa: S608 - quoted paths
-    observed, verdicts = parquet_of(moment.parts(OBSERVED)), parquet_of(moment.parts(VERDICTS))
+    observed, verdicts = remembered_in(moment.parts(OBSERVED)), parquet_of(moment.parts(VERDICTS))
     looks = _RUN.format(observed=observed, verdicts=verdicts, lost=_list_of(Group.LOST), **facts)
     seen = f"NOT list_contains({_list_of(Group.LOST)}, verdict)"
     return looks, f"SELECT row, {seen} AS seen FROM {verdicts}"  # noqa: S608 - quoted paths

@@ -1,0 +1,121 @@
+"""Two files that loaders may show differently: the worst verdict over what they show.
+
+A trainer's loader drops transparency or lays it over a colour, cuts 16 bits off or shifts them. Who controls
+a file can show each loader another picture, so each rendering of the new file is compared with the same one
+of the old file. A file that all loaders agree on shows nothing that the old one did not, if it shows any of
+its renderings: that is what an honest conversion to JPEG does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from poisonscan.compare.pictures import compare_pictures
+from poisonscan.fingerprint.variants import variants
+from poisonscan.records import Group, Rendering
+
+if TYPE_CHECKING:
+    from poisonscan.config import CompareSettings
+    from poisonscan.fingerprint.detail import Looks
+    from poisonscan.records import Comparison, Fingerprint
+
+SHOWN_BY = {
+    Rendering.MAIN: "over white or with 16 bits shifted, as img2dataset shows it",
+    Rendering.ALPHA_DROPPED: "as Pillow's convert('RGB') and torchvision show it, alpha dropped",
+    Rendering.OVER_BLACK: "as OpenCV shows a transparent GIF or TIFF, over black",
+    Rendering.OVER_WHITE: "as loaders that take the transparent colour for alpha show it, over white",
+    Rendering.CLIPPED: "as Pillow's convert('RGB') shows it, values above 255 cut off",
+    Rendering.RANGED: "as loaders that scale by the range of values show it",
+    Rendering.FIRST_FRAME: "as browsers show it, the first frame instead of the default image",
+}
+"""Which loaders show a rendering, in words."""
+
+_GROUNDS = {Rendering.ALPHA_DROPPED: (Rendering.MAIN, Rendering.OVER_BLACK)}
+"""What may stand in for a rendering of the old file: encoders that drop what is hidden leave one colour."""
+
+
+def compare_renderings(
+    old: Fingerprint, new: Fingerprint, settings: CompareSettings, looks: Looks | None = None
+) -> Comparison:
+    """The verdict on a picture whose bytes changed, over all its renderings.
+
+    Args:
+        old: what is remembered of the picture as it was.
+        new: what would be of the picture as it is.
+        settings: the thresholds.
+        looks: give the detail of the new renderings, where the picture is at hand.
+    """
+    if not old.renderings and not new.renderings:  # nearly all pictures
+        return compare_pictures(old, new, settings, looks[Rendering.MAIN] if looks else None)
+    pair = _Pair(variants(old), variants(new), settings, looks or {})
+    found = pair.worst() if new.renderings else pair.best()
+    return dataclasses.replace(found, interpolated=pair.interpolated)
+
+
+class _Pair:
+    """The renderings of two files, and how they compare; no two grids are compared twice."""
+
+    def __init__(
+        self,
+        old: dict[Rendering, Fingerprint],
+        new: dict[Rendering, Fingerprint],
+        settings: CompareSettings,
+        looks: Looks,
+    ) -> None:
+        self._old = old
+        self._new = new
+        self._settings = settings
+        self._looks = looks
+        self._known: dict[tuple[Rendering, Rendering], Comparison] = {}
+
+    @property
+    def interpolated(self) -> bool:
+        """Whether a look at the new picture itself may say more of any rendering that was compared."""
+        return any(found.interpolated for found in self._known.values())
+
+    def best(self) -> Comparison:
+        """Of a new file that shows one picture: it may be any of the old renderings."""
+        main = self._compared(Rendering.MAIN, Rendering.MAIN)
+        for then in self._old if _suspicious(main) else ():
+            found = self._compared(then, Rendering.MAIN)
+            if not _suspicious(found):
+                reason = f"{found.reason}: what the old file was {SHOWN_BY[then]}"
+                return dataclasses.replace(found, reason=reason)
+        return main
+
+    def worst(self) -> Comparison:
+        """Of a new file that shows several: each as the old file's was."""
+        names = [name for name in Rendering if name in self._new or name in self._old]
+        found = {name: self._as_then(name) for name in names}
+        name = max(names, key=lambda name: _severity(found[name]))
+        if name is Rendering.MAIN:
+            return found[name]
+        reason = f"{SHOWN_BY[name]}: {found[name].reason}"
+        distance = found[Rendering.MAIN].phash_distance
+        return dataclasses.replace(found[name], reason=reason, rendering=name, phash_distance=distance)
+
+    def _as_then(self, name: Rendering) -> Comparison:
+        own = self._compared(name, name)
+        for ground in _GROUNDS.get(name, ()) if _suspicious(own) else ():
+            found = self._compared(ground, name)
+            if not _suspicious(found):
+                return found
+        return own
+
+    def _compared(self, then: Rendering, now: Rendering) -> Comparison:
+        """The comparison of two renderings; a file that lacks one shows its main one there."""
+        then = then if then in self._old else Rendering.MAIN
+        now = now if now in self._new else Rendering.MAIN
+        if (then, now) not in self._known:
+            look = self._looks.get(now)
+            self._known[then, now] = compare_pictures(self._old[then], self._new[now], self._settings, look)
+        return self._known[then, now]
+
+
+def _suspicious(found: Comparison) -> bool:
+    return found.verdict.group is Group.SUSPICIOUS
+
+
+def _severity(found: Comparison) -> tuple[bool, float]:
+    return _suspicious(found), found.score
