@@ -258,7 +258,7 @@ class Fingerprint:
     Attributes:
         sha256: digest of the bytes, hex.
         essence: "<scheme>:<sha256 hex>" of the coded picture without metadata (see
-            `fingerprint.essence`); equal essences decode to equal pixels.
+            `fingerprint.essence`); files of equal essence show the same picture in every loader.
         phash: 64-bit DCT perceptual hash, 16 hex digits, of the picture as stored (EXIF orientation not
             applied, as publishers compute it): what `imagehash.phash` prints where a published pHash asks
             for it, else of the luma grid, which is the same but for a few bits.

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poisonscan.compare.renderings import compare_renderings
+from poisonscan.fingerprint.essence import says_same_picture
 from poisonscan.fingerprint.hashes import hamming
+from poisonscan.fingerprint.variants import agree
 from poisonscan.records import Comparison, Fingerprint, Published, Verdict
 
 if TYPE_CHECKING:
@@ -26,21 +28,17 @@ class Baseline:
     published: Published
 
 
-def judge_bytes(baseline: Baseline, digests: Mapping[str, str], essence: str | None) -> Comparison | None:
+def judge_bytes(baseline: Baseline, digests: Mapping[str, str]) -> Comparison | None:
     """The verdict when the bytes alone decide, without decoding; None when they do not.
 
     Args:
         baseline: what the row was.
         digests: of the new bytes, hex, by algorithm name.
-        essence: of the new bytes, or None if it is not known without decoding.
     """
     old = baseline.fingerprint
     if old is not None:
         if old.sha256 == digests["sha256"]:
             return Comparison(Verdict.IDENTICAL, "same bytes as in the snapshot", 0.0, phash_distance=0)
-        if essence is not None and old.essence == essence:
-            reason = "only container or metadata changed"
-            return Comparison(Verdict.SAME_PIXELS, reason, 0.0, phash_distance=0)
         return None
     known = _published_digests(baseline.published, digests)
     if known and all(value == digests[name] for name, value in known.items()):
@@ -63,12 +61,24 @@ def judge(
         looks: give the detail of the new picture's renderings, where it is at hand (see `pictures.measure`).
     """
     digests = {"sha256": new.sha256, "sha512": new.sha512 or "", "md5": new.md5 or ""}
-    early = judge_bytes(baseline, digests, new.essence)
+    early = judge_bytes(baseline, digests)
     if early is not None:
         return early
-    if baseline.fingerprint is not None:
-        return compare_renderings(baseline.fingerprint, new, settings, looks)
+    old = baseline.fingerprint
+    if old is not None and is_same_picture(old, new):
+        return Comparison(Verdict.SAME_PIXELS, "only container or metadata changed", 0.0, phash_distance=0)
+    if old is not None:
+        return compare_renderings(old, new, settings, looks)
     return _judge_published(baseline.published, digests, new, settings)
+
+
+def is_same_picture(old: Fingerprint, new: Fingerprint) -> bool:
+    """Whether two files hold one coded picture: their essences say so, and what was decoded agrees."""
+    return (
+        says_same_picture(old.essence, new.essence)
+        and (old.width, old.height, old.renderings) == (new.width, new.height, new.renderings)
+        and agree(old.luma + old.chroma + old.texture, new.luma + new.chroma + new.texture)
+    )
 
 
 def _judge_published(

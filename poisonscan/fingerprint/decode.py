@@ -12,7 +12,7 @@ import PIL
 from PIL import ExifTags, Image, ImageOps, features
 
 from poisonscan.fingerprint.detail import Detail, Looks, detail_of
-from poisonscan.fingerprint.essence import EXIF_ERRORS, essence, pixels_essence
+from poisonscan.fingerprint.essence import EXIF_ERRORS, bytes_essence, contested, essence
 from poisonscan.fingerprint.grids import SIDEWAYS, grids_from, means_of, pack, turn
 from poisonscan.fingerprint.hashes import byte_digests, exact_phash, phashes
 from poisonscan.fingerprint.renderings import renderings_of, rgb
@@ -168,20 +168,22 @@ def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | Dec
     image_format = format_of(body)
     if image_format is None:
         return DecodeFailure(Verdict.NOT_IMAGE, describe(body))
+    doubt = contested(body, image_format)
+    if doubt:
+        return DecodeFailure(Verdict.UNDECODABLE, f"loaders disagree on what it shows: {doubt}")
     with Image.open(io.BytesIO(body), formats=ALLOWED_FORMATS) as image:
         if image.width * image.height > max_pixels:
             size = f"{image.width} x {image.height} pixels"
             return DecodeFailure(Verdict.UNDECODABLE, f"{size} exceed the limit of {max_pixels:,}")
         width, height = image.size
-        coded = essence(body, image_format)
-        if coded and not published.phash:  # nothing is computed that needs every pixel
+        if not published.phash:  # nothing is computed that needs every pixel
             ask_for(image, reduction(width, height))
         image.load()
-        coded = coded or pixels_essence(turned_upright(image))
+        digests = byte_digests(body, published)
         phash = exact_phash(image) if published.phash else None
         return Decoded(
-            digests=byte_digests(body, published),
-            essence=coded,
+            digests=digests,
+            essence=essence(body, image_format) or bytes_essence(digests["sha256"]),
             exact_phash=phash,
             format=image_format,
             width=width,

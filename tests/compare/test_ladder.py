@@ -7,32 +7,63 @@ import pytest
 
 from poisonscan.compare.ladder import Baseline, judge, judge_bytes
 from poisonscan.config import CompareSettings
-from poisonscan.records import Published, Verdict
+from poisonscan.fingerprint.variants import packed
+from poisonscan.records import Fingerprint, Published, Rendering, Verdict
 from tests.compare.pairs import original
 
 SETTINGS = CompareSettings()
 NEW = dataclasses.replace(original(0), md5=hashlib.md5(b"x", usedforsecurity=False).hexdigest())
 DIGESTS = {"sha256": NEW.sha256, "md5": NEW.md5 or ""}
 OTHER = "0" * 64
+SAME = dataclasses.replace(NEW, sha256=OTHER)
+"""The file of NEW with other metadata."""
+
+
+def grids(seen: Fingerprint) -> bytes:
+    return seen.luma + seen.chroma + seen.texture
 
 
 def test_the_same_bytes_are_identical_without_decoding() -> None:
-    found = judge_bytes(Baseline(NEW, Published()), DIGESTS, None)
+    found = judge_bytes(Baseline(NEW, Published()), DIGESTS)
     assert found is not None
     assert found.verdict is Verdict.IDENTICAL
 
 
 def test_the_same_coded_picture_is_same_pixels() -> None:
-    old = dataclasses.replace(NEW, sha256=OTHER)
-    found = judge_bytes(Baseline(old, Published()), DIGESTS, NEW.essence)
-    assert found is not None
-    assert found.verdict is Verdict.SAME_PIXELS
+    assert judge(Baseline(SAME, Published()), NEW, SETTINGS).verdict is Verdict.SAME_PIXELS
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        dataclasses.replace(SAME, essence="jpeg2:1"),
+        dataclasses.replace(SAME, essence=NEW.essence.replace("2:", ":")),
+        dataclasses.replace(SAME, width=NEW.width + 1),
+        dataclasses.replace(SAME, renderings=packed(grids(SAME), {Rendering.OVER_BLACK: grids(original(1))})),
+        dataclasses.replace(SAME, luma=original(1).luma),
+        dataclasses.replace(SAME, chroma=original(1).chroma),
+        dataclasses.replace(SAME, texture=original(1).texture),
+    ],
+)
+def test_an_essence_alone_is_not_enough(old: Fingerprint) -> None:
+    """What was decoded must agree too, and digests of earlier editions say nothing."""
+    assert judge(Baseline(old, Published()), NEW, SETTINGS).verdict is not Verdict.SAME_PIXELS
+
+
+def test_essences_of_an_earlier_edition_say_nothing_on_both_sides_either() -> None:
+    one, other = (dataclasses.replace(each, essence="jpeg:1") for each in (SAME, NEW))
+    assert judge(Baseline(one, Published()), other, SETTINGS).verdict is Verdict.REENCODED
+
+
+def test_what_another_release_of_a_decoder_rounds_differently_is_the_same() -> None:
+    rounded = bytes(min(value + 1, 255) for value in SAME.luma)
+    old = dataclasses.replace(SAME, luma=rounded)
+    assert judge(Baseline(old, Published()), NEW, SETTINGS).verdict is Verdict.SAME_PIXELS
 
 
 def test_other_bytes_need_a_look() -> None:
-    old = dataclasses.replace(NEW, sha256=OTHER, essence="jpeg:0")
-    assert judge_bytes(Baseline(old, Published()), DIGESTS, NEW.essence) is None
-    assert judge_bytes(Baseline(None, Published()), DIGESTS, NEW.essence) is None
+    assert judge_bytes(Baseline(SAME, Published()), DIGESTS) is None
+    assert judge_bytes(Baseline(None, Published()), DIGESTS) is None
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from poisonscan.compare.ladder import Baseline, judge_bytes
 from poisonscan.errors import SnapshotInvalidError
 from poisonscan.files import file_digest
-from poisonscan.fingerprint.essence import essence
 from poisonscan.fingerprint.hashes import byte_digests
-from poisonscan.fingerprint.sniff import format_of
 from poisonscan.records import Comparison, DecodeFailure, Group, Verdict
 from poisonscan.stages.examine import Question, examine_safely, wanted
 from poisonscan.stages.recorder import Recorder
@@ -108,11 +106,7 @@ async def _observe(
         return [(_lost_row(then, lost, result), None) for then in rows]
     asked = wanted([then.baseline.published for then in rows])
     digests = byte_digests(result.body, asked)
-    early = [judge_bytes(then.baseline, digests, None) for then in rows]
-    if not all(early):  # which is rare, and so the essence is not looked for at once
-        image_format = format_of(result.body)
-        coded = essence(result.body, image_format) if image_format else None
-        early = [judge_bytes(then.baseline, digests, coded) for then in rows]
+    early = [judge_bytes(then.baseline, digests) for then in rows]
     if all(early):
         return [
             (_known_row(then, comparison, result, digests["sha256"]), None)
@@ -142,7 +136,7 @@ def _lost_row(then: Then, verdict: Verdict, result: FetchResult, reason: str = "
 
 
 def _known_row(then: Then, comparison: Comparison, result: FetchResult, sha256: str) -> Row:
-    """A row whose pixels are those of the snapshot, so that its sizes are known without decoding."""
+    """A row whose bytes are those of the snapshot, so that its sizes are known without decoding."""
     sizes = {name: then.row[name] for name in ("width", "height", "format")}
     return _row(then, comparison, result) | sizes | {"sha256": sha256}
 

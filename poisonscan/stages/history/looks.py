@@ -68,7 +68,6 @@ class Look:
         origin: digest of the snapshot that the verdict compares with, or that this is.
         ref: the row's `row`, `key`, `url` and `domain`.
         sha256: of the bytes; None where only other hashes are known.
-        essence: see `Fingerprint`; None where it is not known.
         picture: None where only hashes are known.
     """
 
@@ -78,7 +77,6 @@ class Look:
     origin: str
     ref: Row
     sha256: str | None
-    essence: str | None
     picture: Fingerprint | None
 
     @property
@@ -122,7 +120,7 @@ def stream_looks(
 
 def same_picture(one: Look, other: Look, settings: CompareSettings) -> bool | None:
     """Whether two looks show the same picture; None where too little is known of either. Pure."""
-    if (one.sha256 and one.sha256 == other.sha256) or (one.essence and one.essence == other.essence):
+    if one.sha256 and one.sha256 == other.sha256:
         return True
     if one.origin == other.origin and None not in (one.as_snapshot, other.as_snapshot):
         if one.as_snapshot and other.as_snapshot:
@@ -151,7 +149,6 @@ def _look(line: Row, origin: str) -> Look:
         origin,
         ref,
         line["sha256"],
-        line["essence"],
         picture,
     )
 
@@ -163,7 +160,7 @@ def _completed(look: Look, looks: Sequence[Look]) -> Look:
     then = next((each for each in looks if each.verdict is None and each.origin == look.origin), None)
     if then is None:
         return look
-    return replace(look, essence=then.essence, picture=then.picture)
+    return replace(look, picture=then.picture)
 
 
 def _queries(number: int, moment: Moment) -> tuple[str, str]:
