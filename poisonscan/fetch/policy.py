@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from multidict import MultiMapping
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-WITH_BODY = frozenset({200, 203})
+REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
+"""curl follows a 300, too."""
+WITH_BODY = frozenset(range(200, 300)) - {204, 205}
+"""Any success is a picture to urllib and curl: 201 and 206 as well, whatever part it says it is."""
 GONE = frozenset({404, 410})
 BLOCKED = frozenset({401, 402, 403, 407, 429, 451})
 TOO_MANY_REQUESTS = 429
@@ -74,9 +76,9 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class TakeBody:
-    """Read the body and undo this content coding ("" for none)."""
+    """Read the body and undo these codings, of `encoding.CODINGS`, in the order they were applied."""
 
-    coding: str = ""
+    codings: tuple[str, ...] = ()
 
 
 def parse_url(text: str) -> Target | Failure:
@@ -184,14 +186,19 @@ def _body_wanted(headers: MultiMapping[str], rules: Rules) -> TakeBody | Failure
     length = headers.get("Content-Length", "")
     if length.isdecimal() and (len(length) > len(str(rules.max_bytes)) or int(length) > rules.max_bytes):
         return too_large(rules, f"{length[:20]} bytes by Content-Length")
-    if "Content-Encoding" not in headers:
-        return TakeBody()
-    coding = ", ".join(headers.getall("Content-Encoding")).strip().lower()
-    if coding not in encoding.SUPPORTED:
-        return Failure(
-            Outcome.PROTOCOL_ERROR, f"Content-Encoding {printable(coding)}, which was not asked for"
-        )
-    return TakeBody(coding)
+    return TakeBody(_codings(headers))
+
+
+def _codings(headers: MultiMapping[str]) -> tuple[str, ...]:
+    """The codings of a body, those of the content first; a gzip that is a transfer coding is one as well."""
+    lines = [
+        line
+        for name in ("Content-Encoding", "Transfer-Encoding")
+        if name in headers
+        for line in headers.getall(name)
+    ]
+    codings = (coding.strip().lower() for line in lines for coding in line.split(","))
+    return tuple(coding for coding in codings if coding in encoding.CODINGS)
 
 
 def _redirected(

@@ -121,20 +121,20 @@ class Pursuit:
             self._note(connection, target, passed)
             now = datetime.now(UTC)
             step = policy.next_step(answer.status, answer.headers, target, passed, self._settings, now)
-            return await self._receive(connection, step.coding) if isinstance(step, TakeBody) else step
+            return await self._receive(connection, step.codings) if isinstance(step, TakeBody) else step
         except OSError as error:
             return translate(error)
         finally:
             self._n_bytes = answer.n_bytes
             self._pool.give_back(target, connection)
 
-    async def _receive(self, connection: Connection, coding: str) -> bytes | Failure:
+    async def _receive(self, connection: Connection, codings: Sequence[str]) -> bytes | Failure:
         await connection.finish()
         answer, limit = connection.answer, self._settings.max_bytes
         if answer.n_bytes > limit:
             return policy.too_large(self._settings, f"at least {answer.n_bytes:,} bytes")
         try:
-            return encoding.decoded(answer.body, coding, limit)
+            return encoding.decoded(answer.take_body(), codings, limit)
         except encoding.EncodingError as error:
             return Failure(Outcome.PROTOCOL_ERROR, str(error))
         except encoding.InflatedTooLargeError as error:

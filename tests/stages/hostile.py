@@ -168,7 +168,16 @@ CASES = (
     Case("redirect-to-file", "refused", "file", (redirect("file:///etc/passwd"),)),
     Case("redirect-to-data", "refused", "data", (redirect("data:image/png;base64,AA"),)),
     Case("ten-thousand-headers", "unreachable", "not valid HTTP", (many_headers(10_000),)),
-    Case("header-of-64-kib", "unreachable", "not valid HTTP", (http(200, JPEG, X_Huge="x" * 65_536),)),
+    Case("header-of-64-kib", "fingerprinted", "", (http(200, JPEG, X_Huge="x" * 65_536),)),
+    Case("header-of-400-kib", "unreachable", "not valid HTTP", (http(200, JPEG, X_Huge="x" * 400_000),)),
+    Case("coding-that-is-none", "fingerprinted", "", (http(200, JPEG, Content_Encoding="UTF-8"),)),
+    Case("coding-that-is-a-lie", "fingerprinted", "", (http(200, JPEG, Content_Encoding="gzip"),)),
+    Case(
+        "length-said-twice",
+        "fingerprinted",
+        "",
+        (http(200, JPEG).replace(b"\r\n", b"\r\nContent-Length: %d\r\n" % len(JPEG), 1),),
+    ),
     Case(
         "invalid-chunking",
         "unreachable",
