@@ -46,7 +46,12 @@ class DomainSettings(Settings):
     tls_authorities: str | None = setting(
         None, "PEM file of certificate authorities to trust besides the system's"
     )
-    allow_private: bool = setting(False, "allow private, loopback and link-local addresses")
+    allow_private: bool = setting(
+        False, "allow private, loopback and link-local addresses, but not those of cloud metadata services"
+    )
+    allow_addresses: str = setting(
+        "", "IP addresses with commas between them that are allowed whatever they are, metadata services too"
+    )
     cache_days: float = setting(7.0, "age up to which an earlier answer is used again, days", least=0.0)
     prices: str | None = setting(
         None, "CSV file with suffix,usd: prices that overrule the packaged table (see docs/domains.md)"

@@ -33,7 +33,12 @@ class FetchSettings(Settings):
     proxy: str | None = setting(
         None, "http://HOST:PORT of a proxy to ask through; it, not we, decides where names lead"
     )
-    allow_private: bool = setting(False, "allow private, loopback and link-local addresses")
+    allow_private: bool = setting(
+        False, "allow private, loopback and link-local addresses, but not those of cloud metadata services"
+    )
+    allow_addresses: str = setting(
+        "", "IP addresses with commas between them that are allowed whatever they are, metadata services too"
+    )
     insecure: bool = setting(False, "accept invalid TLS certificates (recorded in the run)")
 
 

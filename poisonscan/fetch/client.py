@@ -2,7 +2,7 @@
 
 Addresses are checked three times, since each check alone can be walked around: literals in the URL and
 in every redirect (`policy.admit`), names when they are resolved (`resolver`), and the address right before
-it is connected to (`dial`), which is the last door and the one that counts.
+it is connected to (`dial`), which is the check that counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from poisonscan.fetch.dial import Dialer
 from poisonscan.fetch.policy import Failure
 from poisonscan.fetch.pool import Pool
 from poisonscan.fetch.pursuit import Pursuit
-from poisonscan.fetch.resolver import Door, Endpoint, Resolver, endpoint
+from poisonscan.fetch.resolver import Egress, Endpoint, Resolver, endpoint, permit_of
 from poisonscan.fetch.schedule import Schedule
 from poisonscan.records import FetchResult
 
@@ -47,7 +47,7 @@ class Fetcher:
         settings: limits and permissions.
 
     Raises:
-        SettingsError: `connect_to`, `proxy`, `nameserver` or `user_agent` cannot be used.
+        SettingsError: `connect_to`, `proxy`, `nameserver`, `allow_addresses` or `user_agent` cannot be used.
     """
 
     def __init__(self, settings: FetchSettings) -> None:
@@ -57,7 +57,7 @@ class Fetcher:
             )
         self._settings = settings
         only = _way_out(settings)
-        self._door = Door(settings.allow_private, only)
+        self._egress = Egress(permit_of(settings), only)
         self._nameserver = endpoint("nameserver", settings.nameserver) if settings.nameserver else None
         self._rng = Random()  # noqa: S311 - jitter, no secret
         self._pool: Pool
@@ -66,8 +66,8 @@ class Fetcher:
     async def __aenter__(self) -> Self:
         """Open the resolver and the pool."""
         _raise_file_limit()
-        self._resolver = Resolver(self._door, self._nameserver)
-        self._pool = Pool(self._settings, Dialer(self._settings, self._door, self._resolver))
+        self._resolver = Resolver(self._egress, self._nameserver)
+        self._pool = Pool(self._settings, Dialer(self._settings, self._egress, self._resolver))
         return self
 
     async def __aexit__(
@@ -123,7 +123,7 @@ class Fetcher:
         await together([_hand_over(refused, handle, stopping), crew.work(settings.concurrency)])
 
     def _admit(self, url: str) -> Target | Failure:
-        return policy.admit(url, allow_private=self._settings.allow_private)
+        return policy.admit(url, self._settings)
 
     async def _pursue(self, turn: Turn[Job]) -> FetchResult:
         return await self._pursuit(last=not turn.more).run(turn.item.url, turn.item.target)

@@ -1,4 +1,4 @@
-"""The way to a server: past the last door, through a proxy if there is one, with TLS where it is https."""
+"""The way to a server: past the last check of its address, through a proxy if there is one, with TLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType
 
     from poisonscan.config import FetchSettings
-    from poisonscan.fetch.resolver import Door, Resolver
+    from poisonscan.fetch.resolver import Egress, Resolver
     from poisonscan.fetch.url import Target
 
 HEAD_START_S = 0.25
@@ -33,13 +33,13 @@ class Dialer:
 
     Args:
         settings: time limits, TLS and proxy.
-        door: looked at right before every connection; the last door and the one that counts.
+        egress: asked right before every connection; the check that counts.
         resolver: turns names into addresses.
     """
 
-    def __init__(self, settings: FetchSettings, door: Door, resolver: Resolver) -> None:
+    def __init__(self, settings: FetchSettings, egress: Egress, resolver: Resolver) -> None:
         self._settings = settings
-        self._door = door
+        self._egress = egress
         self._resolver = resolver
         self._tls = tls_context(insecure=settings.insecure)
 
@@ -65,8 +65,8 @@ class Dialer:
             raise ConnectError(*error.args) from error
 
     async def _ways(self, target: Target) -> Sequence[Endpoint]:
-        if self._door.only is not None:
-            return [self._door.only]
+        if self._egress.only is not None:
+            return [self._egress.only]
         if target.literal is not None:
             return [Endpoint(target.literal, target.port)]
         return await self._resolver.endpoints(target.host, target.port)
@@ -75,7 +75,7 @@ class Dialer:
         self, ways: Sequence[Endpoint], tls: ssl.SSLContext | None, server_name: str | None
     ) -> Connection:
         for way in ways:
-            reason = self._door.why_closed(*way)
+            reason = self._egress.why_closed(*way)
             if reason is not None:
                 raise PrivateAddressError(reason)
         loop = asyncio.get_running_loop()
@@ -94,10 +94,16 @@ class Dialer:
 
     async def _behind(self, proxy: Connection, target: Target) -> Connection:
         """The connection to a server behind a proxy's tunnel (RFC 9110, section 9.3.6), with TLS."""
+        try:
+            return await self._tunnel(proxy, target)
+        except BaseException:  # also when the deadline ends it: nothing else holds the connection by then
+            proxy.close()
+            raise
+
+    async def _tunnel(self, proxy: Connection, target: Target) -> Connection:
         way = f"{target.host}:{target.port}"
         answer = await proxy.ask(f"CONNECT {way} HTTP/1.1\r\nHost: {way}\r\n\r\n".encode("ascii"))
         if answer.status != _OK:
-            proxy.close()
             raise ConnectError(f"the proxy answers HTTP {answer.status}")
         behind = self._connection()
         transport = await asyncio.get_running_loop().start_tls(

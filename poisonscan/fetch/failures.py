@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a picture, and the one door at which it becomes an outcome.
+"""What goes wrong on the way to a picture, and the one place at which it becomes an outcome.
 
 OSError                         of the system, or of TLS (ssl.SSLError)
 +-- WebError                    of ours; says its outcome itself

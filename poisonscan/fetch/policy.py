@@ -48,6 +48,8 @@ class Rules(Protocol):
     def ignore_robots_tag(self) -> bool: ...  # noqa: D102 - described where it is set
     @property
     def allow_private(self) -> bool: ...  # noqa: D102 - described where it is set
+    @property
+    def allow_addresses(self) -> str: ...  # noqa: D102 - described where it is set
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,14 @@ def parse_url(text: str) -> Target | Failure:
         return Failure(Outcome.MALFORMED_URL, f"malformed URL: {printable(str(error))}")
 
 
-def admit(text: str, *, allow_private: bool) -> Target | Failure:
-    """`parse_url`, and refuse hosts that are private IP literals as PRIVATE_ADDRESS."""
+def admit(text: str, rules: Rules) -> Target | Failure:
+    """`parse_url`, and refuse hosts that are IP literals without a permit as PRIVATE_ADDRESS."""
     target = parse_url(text)
-    if isinstance(target, Failure) or target.literal is None or allow_private:
+    if isinstance(target, Failure):
         return target
-    reason = guard.why_refused(target.literal)
+    permit = guard.permit(rules.allow_private, rules.allow_addresses)
+    literal = target.literal
+    reason = permit.why_refused(literal) if literal else permit.why_name_refused(target.host)
     return target if reason is None else Failure(Outcome.PRIVATE_ADDRESS, reason)
 
 
@@ -210,7 +214,7 @@ def _redirected(
     if len(passed) >= rules.max_redirects:
         return Failure(Outcome.TOO_MANY_REDIRECTS, f"more than {rules.max_redirects} redirects")
     try:
-        target = admit(urljoin(at.url, location), allow_private=rules.allow_private)
+        target = admit(urljoin(at.url, location), rules)
     except ValueError as error:
         target = Failure(Outcome.MALFORMED_URL, f"malformed URL: {printable(str(error))}")
     if isinstance(target, Failure):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import aiodns
 import pycares
 
 from poisonscan.errors import SettingsError
-from poisonscan.fetch import guard
 from poisonscan.fetch.failures import WebError
+from poisonscan.fetch.guard import Permit, permit
 from poisonscan.records import Outcome
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ _NOT_FOUND = frozenset(
 # A search list would turn a dead "example.com" into "example.com.our-own-network".
 _FLAGS = pycares.ARES_FLAG_NOSEARCH | pycares.ARES_FLAG_NOALIASES
 _HIGHEST_PORT = 65_535
+
+
+class Permitting(Protocol):
+    """Settings that say which addresses may be connected to."""
+
+    @property
+    def allow_private(self) -> bool: ...  # noqa: D102 - described where it is set
+    @property
+    def allow_addresses(self) -> str: ...  # noqa: D102 - described where it is set
 
 
 class Endpoint(NamedTuple):
@@ -72,22 +81,34 @@ class PrivateAddressError(ResolveError):
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Egress:
     """Where connections may go.
 
     Attributes:
-        allow_private: whether the guard is off.
+        permit: which addresses may be connected to.
         only: the one address that is allowed (the setting `connect_to`), or None.
     """
 
-    allow_private: bool = False
+    permit: Permit = field(default_factory=Permit)
     only: Endpoint | None = None
 
     def why_closed(self, address: str, port: int) -> str | None:
         """Why a connection may not go there, in words; None when it may."""
         if self.only is not None:
             return None if (address, port) == self.only else f"{address} is not the address of connect_to"
-        return None if self.allow_private else guard.why_refused(address)
+        return self.permit.why_refused(address)
+
+
+def permit_of(settings: Permitting) -> Permit:
+    """The permit that settings give.
+
+    Raises:
+        SettingsError: `allow_addresses` names no address.
+    """
+    try:
+        return permit(settings.allow_private, settings.allow_addresses)
+    except ValueError as error:
+        raise SettingsError(f"setting allow_addresses: {error}") from error
 
 
 def endpoint(setting: str, text: str) -> Endpoint:
@@ -104,7 +125,7 @@ def endpoint(setting: str, text: str) -> Endpoint:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"setting {setting} is {text!r}, but its host has no address: {error}") from error
-    # As sockets report it: the canonical form, so that the door can compare text.
+    # As sockets report it: the canonical form, so that `Egress` can compare text.
     return Endpoint(str(ipaddress.ip_address(found[0][4][0])), int(port))
 
 
@@ -125,17 +146,17 @@ class Resolver:
     name at the same time are one lookup.
 
     Args:
-        door: where connections may go; addresses it is closed to are dropped. With `door.only` every
+        egress: where connections may go; addresses it is closed to are dropped. With `egress.only` every
             name leads there, and DNS is never asked.
         nameserver: whom to ask; None for the system's name servers and /etc/hosts.
     """
 
-    def __init__(self, door: Door, nameserver: Endpoint | None = None) -> None:
-        self._door = door
+    def __init__(self, egress: Egress, nameserver: Endpoint | None = None) -> None:
+        self._egress = egress
         self._loop = asyncio.get_running_loop()
         self._answers: dict[str, _Answer] = {}
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
-        self._dns = None if door.only else _channel(nameserver)
+        self._dns = None if egress.only else _channel(nameserver)
 
     async def endpoints(self, host: str, port: int) -> list[Endpoint]:
         """Where to connect to for a host, in the name server's order.
@@ -143,8 +164,8 @@ class Resolver:
         Raises:
             ResolveError: there is no address that may be used; a subclass says why.
         """
-        if self._door.only is not None:
-            return [self._door.only]
+        if self._egress.only is not None:
+            return [self._egress.only]
         answer = self._known(host) or await self._ask_once(host)
         if answer.error is not None:
             raise answer.error(answer.reason)
@@ -153,7 +174,9 @@ class Resolver:
     def knows(self, target: Target) -> bool:
         """Whether nobody need be asked where a target leads."""
         return (
-            self._door.only is not None or target.literal is not None or self._known(target.host) is not None
+            self._egress.only is not None
+            or target.literal is not None
+            or self._known(target.host) is not None
         )
 
     async def learn(self, target: Target, patience_s: float | None = None) -> bool:
@@ -217,7 +240,7 @@ class Resolver:
 
     def _guarded(self, host: str, addresses: list[str]) -> _Answer:
         until = self._loop.time() + LIFETIME_S
-        refusals = {address: self._door.why_closed(address, 0) for address in addresses}
+        refusals = {address: self._egress.why_closed(address, 0) for address in addresses}
         allowed = tuple(address for address, reason in refusals.items() if reason is None)
         if allowed:
             return _Answer(until, allowed)

@@ -12,6 +12,7 @@ import ipaddress
 import json
 import socket
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
@@ -23,7 +24,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from poisonscan.domains.evidence import Registration, RegistryState
 from poisonscan.errors import SettingsError
 from poisonscan.fetch.policy import retry_after_s
-from poisonscan.fetch.resolver import Door, PrivateAddressError, Resolver, endpoint
+from poisonscan.fetch.resolver import Egress, PrivateAddressError, Resolver, endpoint, permit_of
 from poisonscan.registry import whois
 from poisonscan.registry.answers import RDAP, WHOIS, failed, read_denial, read_rdap
 from poisonscan.registry.pace import Pace, backoff
@@ -48,11 +49,12 @@ class Registries:
     Each server has its own pace. To be entered inside a running loop.
 
     Raises:
-        SettingsError: `rdap`, `whois` or `rdap_bootstrap` cannot be used.
+        SettingsError: `rdap`, `whois`, `rdap_bootstrap` or `allow_addresses` cannot be used.
     """
 
     def __init__(self, settings: DomainSettings) -> None:
         self._settings = settings
+        self._permit = permit_of(settings)
         self._only = _base_url(settings.rdap) if settings.rdap else None
         self._servers = bootstrap(settings.rdap_bootstrap)
         self._whois = whois.Servers(whois_servers(), settings)
@@ -60,10 +62,11 @@ class Registries:
 
     async def __aenter__(self) -> Self:
         """Open the session."""
-        door = Door(self._settings.allow_private or (self._only is not None and _is_private(self._only)))
+        private = self._only is not None and _is_private(self._only)
+        egress = Egress(replace(self._permit, private=self._permit.private or private))
         nameserver = self._settings.nameserver
-        self._resolver = Resolver(door, endpoint("nameserver", nameserver) if nameserver else None)
-        self._session = _open_session(door, self._resolver, self._settings.user_agent)
+        self._resolver = Resolver(egress, endpoint("nameserver", nameserver) if nameserver else None)
+        self._session = _open_session(egress, self._resolver, self._settings.user_agent)
         return self
 
     async def __aexit__(
@@ -191,12 +194,12 @@ def _entry(host: str, address: str, port: int) -> ResolveResult:
     )
 
 
-def _open_session(door: Door, resolver: Resolver, user_agent: str) -> aiohttp.ClientSession:
+def _open_session(egress: Egress, resolver: Resolver, user_agent: str) -> aiohttp.ClientSession:
     """A session that connects only where the guard allows, also after redirects."""
 
     def guarded_socket(info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
-        reason = door.why_closed(str(address[0]), int(address[1]))
+        reason = egress.why_closed(str(address[0]), int(address[1]))
         if reason is not None:
             raise PrivateAddressError(reason)
         return socket.socket(family, kind, protocol)

@@ -7,8 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from poisonscan.errors import SettingsError
-from poisonscan.fetch import guard
-from poisonscan.fetch.resolver import endpoint
+from poisonscan.fetch.resolver import endpoint, permit_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +23,12 @@ class Certificates:
     """Opens one TLS connection a domain and reads the issuer of a certificate that can be trusted.
 
     Raises:
-        SettingsError: `tls_connect_to` or `tls_authorities` cannot be used.
+        SettingsError: `tls_connect_to`, `tls_authorities` or `allow_addresses` cannot be used.
     """
 
     def __init__(self, settings: DomainSettings) -> None:
         self._settings = settings
+        self._permit = permit_of(settings)
         self._only = endpoint("tls_connect_to", settings.tls_connect_to) if settings.tls_connect_to else None
         self._context = ssl.create_default_context()
         if settings.tls_authorities:
@@ -48,7 +48,7 @@ class Certificates:
         """
         if self._only is not None:
             return await self._look(domain, *self._only)
-        allowed = [a for a in addresses if self._settings.allow_private or guard.why_refused(a) is None]
+        allowed = [a for a in addresses if self._permit.why_refused(a) is None]
         return await self._look(domain, allowed[0], _PORT) if allowed else None
 
     async def _look(self, domain: str, address: str, port: int) -> str | None:

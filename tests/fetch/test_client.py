@@ -16,7 +16,7 @@ from poisonscan.errors import SettingsError
 from poisonscan.fetch import policy, pool
 from poisonscan.fetch.client import Fetcher
 from poisonscan.fetch.dial import Dialer
-from poisonscan.fetch.resolver import Door, Endpoint, PrivateAddressError, Resolver
+from poisonscan.fetch.resolver import Egress, Endpoint, PrivateAddressError, Resolver
 from poisonscan.fetch.url import Target
 from poisonscan.records import FetchResult, Outcome
 
@@ -276,16 +276,16 @@ async def test_connect_to_takes_public_literals_along(web: Web, host: str) -> No
     assert web.requests[0].headers["Host"] == f"{host}:81"
 
 
-async def test_the_last_door_needs_nobody_before_it(web: Web) -> None:
+async def test_the_last_check_needs_none_before_it(web: Web) -> None:
     """A resolver that was fooled, as by rebinding: nothing is connected to."""
 
     class Fooled(Resolver):
         async def endpoints(self, host: str, port: int) -> list[Endpoint]:  # noqa: ARG002 - as its base
-            return [Endpoint("93.184.216.34", port), Endpoint(LOOPBACK, port)]
+            return [Endpoint("127.0.0.2", port), Endpoint(LOOPBACK, port)]
 
-    dialer = Dialer(FetchSettings(), Door(), Fooled(Door()))
+    dialer = Dialer(FetchSettings(), Egress(), Fooled(Egress()))
     for host in ("a.example", LOOPBACK):
-        target = policy.admit(f"http://{host}:{web.port}/", allow_private=True)
+        target = policy.admit(f"http://{host}:{web.port}/", FetchSettings(allow_private=True))
         assert isinstance(target, Target)
         with pytest.raises(PrivateAddressError, match="loopback"):
             await dialer.open(target)

@@ -135,10 +135,22 @@ def test_real_urls_are_understood() -> None:
     "host", ["2130706433", "0x7f.1", "0177.0.0.1", "[::ffff:10.0.0.1]", "169.254.169.254", "127.0.0.1."]
 )
 def test_private_literals_are_refused_unless_allowed(host: str) -> None:
-    refused = policy.admit(f"http://{host}/", allow_private=False)
+    refused = policy.admit(f"http://{host}/", RULES)
     assert isinstance(refused, Failure)
     assert refused.outcome == Outcome.PRIVATE_ADDRESS
-    assert isinstance(policy.admit(f"http://{host}/", allow_private=True), Target)
+    named = FetchSettings(allow_addresses=f"8.8.8.8, {refused.reason.split()[0]}")
+    assert isinstance(policy.admit(f"http://{host}/", named), Target)
+    private = policy.admit(f"http://{host}/", FetchSettings(allow_private=True))
+    assert isinstance(private, Failure if "metadata" in refused.reason else Target)
+
+
+def test_the_name_of_a_metadata_service_is_refused_unless_it_is_named() -> None:
+    url = "http://Metadata.Google.internal./computeMetadata/v1/"
+    for rules in (RULES, FetchSettings(allow_private=True, allow_addresses="169.254.169.254")):
+        refused = policy.admit(url, rules)
+        assert isinstance(refused, Failure)
+        assert "metadata" in refused.reason
+    assert isinstance(policy.admit(url, FetchSettings(allow_addresses="metadata.google.internal")), Target)
 
 
 @pytest.mark.parametrize(

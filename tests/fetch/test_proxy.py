@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,33 @@ async def test_through_the_tunnel_the_certificate_is_the_hosts(
     assert (result.body, result.address) == (b"picture", LOOPBACK)
     assert asked[:2] == [b"CONNECT nowhere.invalid:443 HTTP/1.1", b"GET /a.jpg HTTP/1.1"]
     assert other.outcome is Outcome.TLS_FAILED
+
+
+async def test_a_proxy_that_never_answers_costs_no_socket() -> None:
+    """The server sees every connection closed, which is more than that we forgot them."""
+    closed: asyncio.Queue[None] = asyncio.Queue()
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        closed.put_nowait(None)
+        writer.close()
+
+    async with await asyncio.start_server(stall, LOOPBACK, 0) as server:
+        way = f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
+        settings = FetchSettings(proxy=way, connect_timeout_s=0.1, retries=0, per_host=5)
+        results: list[FetchResult] = []
+
+        async def keep(result: FetchResult) -> None:
+            results.append(result)
+
+        async with Fetcher(settings) as fetcher:
+            await fetcher.fetch_all([f"https://h{number}.invalid/" for number in range(5)], keep)
+            for _ in results:
+                await closed.get()
+    assert {result.outcome for result in results} == {Outcome.CONNECT_FAILED}
+    assert len(results) == 5
 
 
 async def test_a_proxy_that_is_not_there(web: Web) -> None:

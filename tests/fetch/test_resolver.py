@@ -9,8 +9,9 @@ from poisonscan.config import FetchSettings
 from poisonscan.errors import SettingsError
 from poisonscan.fetch import resolver as module
 from poisonscan.fetch.client import Fetcher
+from poisonscan.fetch.guard import Permit
 from poisonscan.fetch.resolver import (
-    Door,
+    Egress,
     Endpoint,
     NameNotFoundError,
     NameServerError,
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=1, only_rerun="Could not c
 
 @pytest.fixture
 async def resolver(dns: Dns) -> AsyncIterator[Resolver]:
-    made = Resolver(Door(), Endpoint(LOOPBACK, dns.port))
+    made = Resolver(Egress(), Endpoint(LOOPBACK, dns.port))
     yield made
     await made.close()
 
@@ -67,7 +68,7 @@ async def test_failures_are_told_apart_and_remembered(
     dns: Dns, monkeypatch: pytest.MonkeyPatch, known: list[str] | str, error: type[OSError]
 ) -> None:
     monkeypatch.setattr(module, "TRY_S", 0.05)
-    resolver = Resolver(Door(), Endpoint(LOOPBACK, dns.port))
+    resolver = Resolver(Egress(), Endpoint(LOOPBACK, dns.port))
     dns.zone["a.example"] = known
     for _ in range(2):
         with pytest.raises(error, match=r"a\.example"):
@@ -114,9 +115,9 @@ async def test_no_search_list(dns: Dns, resolver: Resolver) -> None:
 
 
 async def test_the_systems_hosts_file_is_read() -> None:
-    resolver = Resolver(Door(allow_private=True))
+    resolver = Resolver(Egress(Permit(private=True)))
     assert LOOPBACK in await addresses(resolver, "localhost")
-    guarded = Resolver(Door())
+    guarded = Resolver(Egress())
     with pytest.raises(PrivateAddressError):
         await guarded.endpoints("localhost", 80)
     await resolver.close()
@@ -128,7 +129,7 @@ async def test_a_name_server_that_restarts(dns: Dns, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "RECONTACT_S", (0.05,) * 40)
     port = dns.port
     dns.close()
-    resolver = Resolver(Door(), Endpoint(LOOPBACK, port))
+    resolver = Resolver(Egress(), Endpoint(LOOPBACK, port))
     asked = asyncio.create_task(addresses(resolver, "a.example"))
     await asyncio.sleep(0.1)
     assert not asked.done()
