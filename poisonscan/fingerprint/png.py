@@ -42,7 +42,8 @@ _NAME: Final = re.compile(rb"[A-Za-z]{4}")
 _HEADER_LENGTH: Final = 13
 _CRITICAL: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _ANIMATION: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
-_METADATA: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
+_TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_METADATA: Final = _TEXTS | frozenset({b"eXIf"})
 _MEASURES: Final = {b"pHYs": 9, b"tIME": 7}
 _KEYWORDS: Final = frozenset(
     {b"Title", b"Author", b"Description", b"Copyright", b"Creation Time", b"Software", b"Disclaimer"}
@@ -115,7 +116,7 @@ def _contested_by(
         "fcTL of another size than the picture": name == b"fcTL"
         and not begun
         and body[start + 4 : start + 20] != body[16:24] + bytes(8),
-        f"{name.decode('latin-1')} under a keyword that Pillow uses itself": name in _METADATA
+        f"{name.decode('latin-1')} under a keyword that Pillow uses itself": name in _TEXTS
         and body[start:end].partition(b"\0")[0] in _OF_PILLOW,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
