@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from poisonscan.fingerprint.detail import Looks
 
 PHASH_BITS = 64
+_FORGEABLE = frozenset({"md5"})
+"""Digests for which two files can be made that share one: see docs/verdicts.md."""
+FAILED = "poisonscan could not compare it, which is a fault of its own, please report it"
+"""How the reason of a row begins on which the comparison itself failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,10 @@ class Baseline:
 
     fingerprint: Fingerprint | None
     published: Published
+
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return self.fingerprint is not None or bool(self.published)
 
 
 def judge_bytes(baseline: Baseline, digests: Mapping[str, str]) -> Comparison | None:
@@ -42,8 +50,17 @@ def judge_bytes(baseline: Baseline, digests: Mapping[str, str]) -> Comparison | 
         return None
     known = _published_digests(baseline.published, digests)
     if known and all(value == digests[name] for name, value in known.items()):
-        return Comparison(Verdict.IDENTICAL, f"matches the published {' and '.join(known)}", 0.0)
+        return _as_published(known)
     return None
+
+
+def _as_published(known: Mapping[str, str]) -> Comparison:
+    """The verdict on bytes that have the published digests."""
+    weak = set(known) <= _FORGEABLE
+    reason = f"matches the published {' and '.join(known)}"
+    if weak:
+        reason += ", which who published the picture could have prepared another one for"
+    return Comparison(Verdict.IDENTICAL, reason, 0.0, weak_baseline=weak)
 
 
 def judge(
@@ -54,12 +71,24 @@ def judge(
 ) -> Comparison:
     """The verdict on a decoded picture.
 
+    Where comparing fails, for a fault of ours, the verdict is NO_BASELINE with a reason of its own: neither
+    clean nor a change of the picture, and no other row suffers for it.
+
     Args:
         baseline: what the row was.
         new: what the picture is now.
         settings: the thresholds.
         looks: give the detail of the new picture's renderings, where it is at hand (see `pictures.measure`).
     """
+    try:
+        return _judge(baseline, new, settings, looks)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is ours and must not end the run
+        return Comparison(Verdict.NO_BASELINE, f"{FAILED}: {type(error).__name__}: {error}", 0.0)
+
+
+def _judge(
+    baseline: Baseline, new: Fingerprint, settings: CompareSettings, looks: Looks | None
+) -> Comparison:
     digests = {"sha256": new.sha256, "sha512": new.sha512 or "", "md5": new.md5 or ""}
     early = judge_bytes(baseline, digests)
     if early is not None:
@@ -76,7 +105,8 @@ def is_same_picture(old: Fingerprint, new: Fingerprint) -> bool:
     """Whether two files hold one coded picture: their essences say so, and what was decoded agrees."""
     return (
         says_same_picture(old.essence, new.essence)
-        and (old.width, old.height, old.renderings) == (new.width, new.height, new.renderings)
+        and (old.width, old.height) == (new.width, new.height)
+        and old.renderings in {None, new.renderings}
         and agree(old.luma + old.chroma + old.texture, new.luma + new.chroma + new.texture)
     )
 
@@ -96,10 +126,11 @@ def _judge_published(
 
 
 def _judge_published_phash(distance: int, settings: CompareSettings) -> Comparison:
+    """A pHash says that a picture is another one, never that it is the same: pictures can be made to fit."""
     words = f"{distance} of {PHASH_BITS} bits from the published pHash"
     if distance <= settings.published_phash_bits:
-        reason = f"{words}; a local edit cannot be excluded by a pHash alone"
-        return Comparison(Verdict.REENCODED, reason, distance / PHASH_BITS, phash_distance=distance)
+        reason = f"{words}, which an edited picture or another one can have too; nothing else is known"
+        return Comparison(Verdict.NO_BASELINE, reason, 0.0, phash_distance=distance)
     return Comparison(Verdict.CHANGED, words, min(1.0, 2 * distance / PHASH_BITS), phash_distance=distance)
 
 

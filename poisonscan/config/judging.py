@@ -63,10 +63,10 @@ class CompareSettings(Settings):
         0.97, "share of the old picture's area below which the new one counts as cropped", least=0, most=1
     )
     # Of re-encoded, resized and toned photos (120 x 23 edits) 99.97% lie within 4 bits; so do 91% of those
-    # with a patch of 7% of the side, which is why the reason says that an edit cannot be excluded.
+    # with a patch of 7% of the side, and another photo made to fit, which is why none of them is clean.
     published_phash_bits: int = setting(
         4,
-        "bits by which a picture may differ from a published pHash when nothing else is known",
+        "bits from a published pHash beyond which a picture is `changed`; within them nothing is known of it",
         least=0,
         most=64,
     )
@@ -124,6 +124,9 @@ class JudgeSettings(Settings):
     )
     owner_share: float = setting(
         0.1, "share of its pictures that must have changed to suspect a domain in new hands", least=0, most=1
+    )
+    strict_baseline: bool = setting(
+        False, "count rows for which only an md5 speaks (`weak_baseline`) among those without an answer"
     )
     max_lost: float = setting(
         0.5,

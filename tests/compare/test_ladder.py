@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from poisonscan.compare.ladder import Baseline, judge, judge_bytes
+from poisonscan.compare.ladder import FAILED, Baseline, judge, judge_bytes
 from poisonscan.config import CompareSettings
 from poisonscan.fingerprint.variants import packed
 from poisonscan.records import Fingerprint, Published, Rendering, Verdict
@@ -74,7 +74,8 @@ def test_other_bytes_need_a_look() -> None:
         (Published(sha256=OTHER), Verdict.CHANGED),
         (Published(md5="0" * 32), Verdict.CHANGED),
         (Published(sha256=NEW.sha256, md5="0" * 32), Verdict.CHANGED),
-        (Published(phash=NEW.phash), Verdict.REENCODED),
+        (Published(phash=NEW.phash), Verdict.NO_BASELINE),
+        (Published(sha256=OTHER, phash=NEW.phash), Verdict.NO_BASELINE),
         (Published(), Verdict.NO_BASELINE),
     ],
 )
@@ -83,13 +84,39 @@ def test_published_hashes_alone(published: Published, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize("bits", range(0, 65, 4))
-def test_a_published_phash_is_judged_by_its_distance(bits: int) -> None:
+def test_a_published_phash_alone_is_never_clean(bits: int) -> None:
     phash = f"{int(NEW.phash, 16) ^ ((1 << bits) - 1):016x}"
     found = judge(Baseline(None, Published(phash=phash)), NEW, SETTINGS)
-    clean = bits <= SETTINGS.published_phash_bits
-    assert found.verdict is (Verdict.REENCODED if clean else Verdict.CHANGED)
+    near = bits <= SETTINGS.published_phash_bits
+    assert found.verdict is (Verdict.NO_BASELINE if near else Verdict.CHANGED)
     assert found.phash_distance == bits
     assert "pHash" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("published", "weak"),
+    [
+        (Published(md5=NEW.md5), True),
+        (Published(md5=NEW.md5, phash=NEW.phash), True),
+        (Published(sha256=NEW.sha256), False),
+        (Published(sha256=NEW.sha256, md5=NEW.md5), False),
+    ],
+)
+def test_what_only_an_md5_speaks_for_is_marked(published: Published, weak: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    found = judge_bytes(Baseline(None, published), DIGESTS, None)
+    assert found is not None
+    assert (found.verdict, found.weak_baseline) == (Verdict.IDENTICAL, weak)
+    assert ("prepared" in found.reason) is weak
+
+
+def test_a_fault_of_ours_is_no_change_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise IndexError("no cells are left")
+
+    monkeypatch.setattr("poisonscan.compare.ladder.compare_renderings", broken)
+    found = judge(Baseline(dataclasses.replace(NEW, sha256=OTHER, essence=""), Published()), NEW, SETTINGS)
+    assert found.verdict is Verdict.NO_BASELINE
+    assert found.reason == f"{FAILED}: IndexError: no cells are left"
 
 
 def test_a_fingerprint_outranks_published_hashes() -> None:

@@ -144,7 +144,7 @@ def _known_row(then: Then, comparison: Comparison, result: FetchResult, sha256: 
 def _seen(
     then: Then, comparison: Comparison, result: FetchResult, new: Fingerprint
 ) -> tuple[Row, Row | None]:
-    if comparison.verdict is Verdict.NO_BASELINE and then.row["reason"]:
+    if comparison.verdict is Verdict.NO_BASELINE and not then.baseline and then.row["reason"]:
         before = f"nothing to compare with: the snapshot has it as {then.row['state']} ({then.row['reason']})"
         comparison = Comparison(Verdict.NO_BASELINE, before, 0.0)
     row = _row(then, comparison, result) | fingerprint_row(new)

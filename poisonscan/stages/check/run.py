@@ -246,7 +246,7 @@ def _summarise(folder: Folder, seconds: float, done_before: int, config: Config)
     groups, suspects = by_group(counts), suspected_domains(folder.path)
     rows = counts.total()
     seen = sights(folder.path, config.vantages)
-    cloaked = cloaked_rows(folder.path)
+    cloaked, weak = cloaked_rows(folder.path), weak_rows(folder.path)
     return Summary(
         verb="check",
         out=str(folder.path),
@@ -254,32 +254,43 @@ def _summarise(folder: Folder, seconds: float, done_before: int, config: Config)
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
         rows_per_s=pace(rows - done_before, seconds),
-        exit_code=exit_code(groups, len(suspects), rows, config, cloaked),
+        exit_code=exit_code(groups, len(suspects), rows, config, cloaked, weak),
         details={
             "groups": groups,
             "suspected_domains": suspects,
             "warned_domains": warned_domains(folder.path),
             "unanswered": groups[Group.LOST],
+            **({"weak_baselines": weak} if weak else {}),
             **({"vantages": seen, "cloaked": cloaked} if seen else {}),
         },
     )
 
 
-def exit_code(groups: Mapping[str, int], suspects: int, rows: int, config: Config, cloaked: int = 0) -> int:
+def exit_code(
+    groups: Mapping[str, int], suspects: int, rows: int, config: Config, cloaked: int = 0, weak: int = 0
+) -> int:
     """1 for findings at or above `fail_on`, else 3 if too many rows gave no answer, else 0.
 
-    A row that is served differently elsewhere counts as a suspicious one.
+    A row that is served differently elsewhere counts as a suspicious one. With `strict_baseline` one of the
+    `weak` rows, for which only a digest speaks that can be forged, counts as one without an answer.
     """
     suspicious = suspects + groups[Group.SUSPICIOUS] + cloaked
+    unanswered = groups[Group.LOST] + (weak if config.judge.strict_baseline else 0)
     found = {
         "never": False,
         "swap": suspects > 0,
         "suspicious": suspicious > 0,
-        "unanswered": suspicious + groups[Group.LOST] + groups[Group.UNKNOWN] > 0,
+        "unanswered": suspicious + unanswered + groups[Group.UNKNOWN] > 0,
     }
     if found[config.judge.fail_on]:
         return 1
-    return 3 if rows and groups[Group.LOST] / rows > config.judge.max_lost else 0
+    return 3 if rows and unanswered / rows > config.judge.max_lost else 0
+
+
+def weak_rows(folder: Path) -> int:
+    """Rows of a judged run for which only a digest speaks that can be forged."""
+    with tables(folder, VERDICTS) as connection:
+        return int(rows_of(connection, "SELECT count(*) AS n FROM verdicts WHERE weak_baseline")[0]["n"])
 
 
 def by_group(counts: Mapping[str, int]) -> dict[str, int]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from poisonscan.errors import RunMismatchError
-from poisonscan.records import Published
+from poisonscan.fingerprint.hashes import byte_digests
+from poisonscan.records import Comparison, DecodeFailure, Published
 from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.diff.pairing import baseline_of, decide
-from poisonscan.stages.examine import Examined, Question, examine_safely
+from poisonscan.stages.examine import Question, examine_safely
 from poisonscan.stages.lanes import each
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from poisonscan.config import Config
     from poisonscan.engine.shards import Context
-    from poisonscan.records import Comparison
     from poisonscan.sources.model import Picture, PictureSlice, PictureSource
     from poisonscan.stages.worker import Worker
     from poisonscan.store.rows import Row
@@ -130,15 +130,16 @@ def _closer(
 
 
 async def _looked_at(tools: Worker, picture: Picture, row: Row, config: Config) -> Comparison:
-    answer = None
-    if picture.body is not None:
-        limit = config.decode.max_pixels
-        question = Question(picture.body, Published(), (baseline_of(row),), limit, config.compare)
-        answer = await examine_safely(tools.examiner, question)
-    if not isinstance(answer, Examined) or answer.fingerprint.sha256 != row["sha256"]:
+    if picture.body is None or byte_digests(picture.body, Published())["sha256"] != row["sha256"]:
         raise RunMismatchError(
             f"{picture.ref.key} of NEW changed while it was compared; let nothing write to NEW and start anew"
         )
+    question = Question(
+        picture.body, Published(), (baseline_of(row),), config.decode.max_pixels, config.compare
+    )
+    answer = await examine_safely(tools.examiner, question)
+    if isinstance(answer, DecodeFailure):  # which it was not the first time, as under load
+        return Comparison(answer.verdict, answer.reason, 0.0)
     (comparison,) = answer.comparisons
     return comparison
 

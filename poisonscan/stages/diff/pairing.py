@@ -130,7 +130,8 @@ def decide(row: Row, by: str, settings: CompareSettings) -> Comparison:
 
 def _compared(baseline: Baseline, new: Fingerprint, row: Row, settings: CompareSettings) -> Comparison:
     comparison = judge(baseline, new, settings)
-    if comparison.verdict is not Verdict.NO_BASELINE:
+    compared = baseline.fingerprint is not None or comparison.phash_distance is not None
+    if compared or comparison.verdict is not Verdict.NO_BASELINE:
         return comparison
     if baseline.published:
         reason = "OLD knows only published hashes that NEW's fingerprint does not hold"

@@ -15,7 +15,7 @@ from poisonscan.errors import UsageError
 from poisonscan.files import beside, storage
 from poisonscan.stages.check.judging import VERDICTS, judge_run
 from poisonscan.stages.check.recheck import OBSERVED
-from poisonscan.stages.check.run import by_group, exit_code, suspected_domains
+from poisonscan.stages.check.run import by_group, exit_code, suspected_domains, weak_rows
 from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing
 from poisonscan.stages.diff.comparing import AtHand, Stretch, compare
 from poisonscan.stages.diff.pairing import pair
@@ -143,7 +143,7 @@ def _publish(folder: Folder, out: Path) -> None:
 def _summary(folder: Folder, out: Path, seconds: float, done_before: int, config: Config) -> Summary:
     counts = counts_on_disk(folder.path, VERDICTS, "verdict")
     groups, suspects = by_group(counts), suspected_domains(folder.path)
-    rows = counts.total()
+    rows, weak = counts.total(), weak_rows(folder.path)
     return Summary(
         verb="diff",
         out=str(out),
@@ -151,6 +151,11 @@ def _summary(folder: Folder, out: Path, seconds: float, done_before: int, config
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
         rows_per_s=pace(rows - done_before, seconds),
-        exit_code=exit_code(groups, len(suspects), rows, config),
-        details={"groups": groups, "suspected_domains": suspects, "matching": folder.document["matching"]},
+        exit_code=exit_code(groups, len(suspects), rows, config, weak=weak),
+        details={
+            "groups": groups,
+            "suspected_domains": suspects,
+            "matching": folder.document["matching"],
+            **({"weak_baselines": weak} if weak else {}),
+        },
     )

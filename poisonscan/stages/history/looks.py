@@ -128,7 +128,9 @@ def same_picture(one: Look, other: Look, settings: CompareSettings) -> bool | No
         if one.as_snapshot or other.as_snapshot:
             return False
     compared = compared_looks(one, other, settings)
-    return None if compared is None else compared.verdict.group is Group.CLEAN
+    if compared is None or compared.verdict.group is Group.UNKNOWN:
+        return None
+    return compared.verdict.group is Group.CLEAN
 
 
 def compared_looks(one: Look, other: Look, settings: CompareSettings) -> Comparison | None:
