@@ -103,7 +103,7 @@ def test_a_published_phash_alone_is_never_clean(bits: int) -> None:
     ],
 )
 def test_what_only_an_md5_speaks_for_is_marked(published: Published, weak: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    found = judge_bytes(Baseline(None, published), DIGESTS, None)
+    found = judge_bytes(Baseline(None, published), DIGESTS)
     assert found is not None
     assert (found.verdict, found.weak_baseline) == (Verdict.IDENTICAL, weak)
     assert ("prepared" in found.reason) is weak

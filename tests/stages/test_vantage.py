@@ -404,3 +404,16 @@ def test_a_vantages_own_way_out_takes_the_place_of_ours() -> None:
         proxy="http://127.0.0.1:2"
     )
     assert BROWSER.applied(ours).connect_to == "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("strict", "weak", "code"), [(False, 5, 0), (True, 0, 0), (True, 2, 0), (True, 3, 3)]
+)
+def test_rows_that_only_an_md5_speaks_for_are_no_answer_if_one_is_strict(
+    strict: bool,  # noqa: FBT001 - a parameter of the test
+    weak: int,
+    code: int,
+) -> None:
+    config = dataclasses.replace(Config(), judge=JudgeSettings(strict_baseline=strict))
+    groups = {group.value: 0 for group in Group} | {Group.CLEAN.value: 5}
+    assert exit_code(groups, 0, 5, config, weak=weak) == code
