@@ -41,7 +41,7 @@ _POISON = jpeg(85)
 
 CLEAN = frozenset(verdict for verdict in Verdict if verdict.group is Group.CLEAN)
 SUSPICIOUS = frozenset(verdict for verdict in Verdict if verdict.group is Group.SUSPICIOUS)
-TONED = CLEAN | {verdict for verdict in SUSPICIOUS if verdict.value == "toned"}
+TONED = CLEAN | {Verdict.TONED}
 """What may be said of strong toning."""
 
 
