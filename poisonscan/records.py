@@ -230,6 +230,8 @@ CHROMA_SIDE = 16
 """Cells a side of each of the two chroma grids."""
 TEXTURE_SIDE = 16
 """Cells a side of the texture grid."""
+FINE_SIDE = 16
+"""Cells a side of the grid of energy above the working scale."""
 
 
 class Rendering(StrEnum):
@@ -272,6 +274,8 @@ class Fingerprint:
         sha512, md5: digests of the bytes, only when a published hash asks for them.
         renderings: the grids of the other renderings, as `fingerprint.variants` packs them; empty where all
             loaders show what the grids above hold, None where that was not looked at (older snapshots).
+        fine: FINE_SIDE x FINE_SIDE bytes: twice the rms deviation of luma within working pixels. None where
+            the picture was decoded at less than its full size, and in older snapshots.
     """
 
     sha256: str
@@ -287,6 +291,7 @@ class Fingerprint:
     sha512: str | None = None
     md5: str | None = None
     renderings: bytes | None = field(default=None, repr=False)
+    fine: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

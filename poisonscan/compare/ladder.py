@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from poisonscan.compare.fine import judged_finely
 from poisonscan.compare.renderings import compare_renderings
 from poisonscan.fingerprint.essence import says_same_picture
 from poisonscan.fingerprint.hashes import hamming
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import CompareSettings
     from poisonscan.fingerprint.detail import Looks
+    from poisonscan.fingerprint.fine import FineLook
 
 PHASH_BITS = 64
 _FORGEABLE = frozenset({"md5"})
@@ -68,6 +70,7 @@ def judge(
     new: Fingerprint,
     settings: CompareSettings,
     looks: Looks | None = None,
+    fine: FineLook | None = None,
 ) -> Comparison:
     """The verdict on a decoded picture.
 
@@ -79,15 +82,20 @@ def judge(
         new: what the picture is now.
         settings: the thresholds.
         looks: give the detail of the new picture's renderings, where it is at hand (see `pictures.measure`).
+        fine: measures it at its full size, likewise; asked where the grids agree.
     """
     try:
-        return _judge(baseline, new, settings, looks)
+        return _judge(baseline, new, settings, looks, fine)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is ours and must not end the run
         return Comparison(Verdict.NO_BASELINE, f"{FAILED}: {type(error).__name__}: {error}", 0.0)
 
 
 def _judge(
-    baseline: Baseline, new: Fingerprint, settings: CompareSettings, looks: Looks | None
+    baseline: Baseline,
+    new: Fingerprint,
+    settings: CompareSettings,
+    looks: Looks | None,
+    fine: FineLook | None,
 ) -> Comparison:
     digests = {"sha256": new.sha256, "sha512": new.sha512 or "", "md5": new.md5 or ""}
     early = judge_bytes(baseline, digests)
@@ -97,7 +105,8 @@ def _judge(
     if old is not None and is_same_picture(old, new):
         return Comparison(Verdict.SAME_PIXELS, "only container or metadata changed", 0.0, phash_distance=0)
     if old is not None:
-        return compare_renderings(old, new, settings, looks)
+        found = compare_renderings(old, new, settings, looks)
+        return judged_finely(found, old, fine, settings)
     return _judge_published(baseline.published, digests, new, settings)
 
 

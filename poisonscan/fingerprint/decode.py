@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps, features
 
 from poisonscan.fingerprint.detail import Detail, Looks, detail_of
 from poisonscan.fingerprint.essence import EXIF_ERRORS, bytes_essence, contested, essence
+from poisonscan.fingerprint.fine import Fine, fine_of
 from poisonscan.fingerprint.grids import SIDEWAYS, grids_from, means_of, pack, turn
 from poisonscan.fingerprint.hashes import byte_digests, exact_phash, phashes
 from poisonscan.fingerprint.renderings import renderings_of, rgb
@@ -71,6 +72,7 @@ class Decoded:
         format: Pillow's name of it.
         width, height: as stored, pixels.
         shown: its renderings, the main one first; one for nearly all files.
+        body: the bytes.
     """
 
     digests: Mapping[str, str]
@@ -80,6 +82,7 @@ class Decoded:
     width: int
     height: int
     shown: tuple[Shown, ...]
+    body: bytes = field(repr=False)
 
     @property
     def main(self) -> Shown:
@@ -99,6 +102,15 @@ class Decoded:
     def looks(self) -> Looks:
         """Gives the detail of each rendering."""
         return {one.rendering: one.detail for one in self.shown}
+
+    def fine(self) -> tuple[Fine, ...]:
+        """What every pixel of each rendering shows; decodes the picture again, of a JPEG its luma alone."""
+        with Image.open(io.BytesIO(self.body), formats=ALLOWED_FORMATS) as image:
+            image.draft("L", image.size)
+            image.load()
+            orientation, factor = self.main.orientation, reduction(self.width, self.height)
+            pictures = [image] if image.mode == "L" else [picture for _, picture in renderings_of(image)]
+            return tuple(fine_of(turned(picture.convert("L"), orientation), factor) for picture in pictures)
 
 
 def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerprint | DecodeFailure:
@@ -133,7 +145,9 @@ def _remembered(
     luma, chroma, texture = grids
     sideways = picture.main.orientation in SIDEWAYS
     return Fingerprint(
-        **picture.digests,
+        sha256=picture.digests["sha256"],
+        sha512=picture.digests.get("sha512"),
+        md5=picture.digests.get("md5"),
         essence=picture.essence,
         phash=picture.exact_phash or phash,
         width=picture.height if sideways else picture.width,
@@ -189,6 +203,7 @@ def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | Dec
             width=width,
             height=height,
             shown=_shown(image, width, height),
+            body=body,
         )
 
 
@@ -221,6 +236,13 @@ def orientation_of(image: Image.Image) -> int:
     except EXIF_ERRORS:
         return 1
     return int(value) if value in range(1, 9) else 1
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned as an EXIF orientation, 1 to 8, says; the very same object for 1."""
+    if orientation == 1:
+        return image
+    return Image.fromarray(np.ascontiguousarray(turn(np.asarray(image), orientation)))
 
 
 def turned_upright(image: Image.Image) -> Image.Image:

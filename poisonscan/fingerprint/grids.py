@@ -98,7 +98,7 @@ def _across(rows: NDArray[np.float32], extent: float) -> NDArray[np.float32]:
     """The means of rows, (channels, side, width), under cells of which so many pixels are a whole row."""
     channels, side, width = rows.shape
     # One product: channels in front, or it is one of many matrices of three columns each.
-    means: NDArray[np.float32] = rows.reshape(channels * side, width) @ _weights(width, side, extent).T
+    means: NDArray[np.float32] = rows.reshape(channels * side, width) @ area_weights(width, side, extent).T
     return means.reshape(channels, side, side)
 
 
@@ -106,14 +106,14 @@ def grids_from(means: NDArray[np.float32]) -> Grids:
     """The grids of what `means_of` gives, (..., 4, LUMA_SIDE, LUMA_SIDE); of many pictures at once, too."""
     rgb, square = means[..., :3, :, :].astype(np.float64), means[..., 3, :, :].astype(np.float64)
     colours = (RGB_TO_YCBCR @ rgb.reshape(*rgb.shape[:-2], -1)).reshape(rgb.shape)
-    to_chroma = _weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
+    to_chroma = area_weights(LUMA_SIDE, CHROMA_SIDE, LUMA_SIDE)
     chroma = to_chroma @ colours[..., 1:, :, :] @ to_chroma.T
     return Grids(colours[..., 0, :, :], chroma, _texture(rgb[..., 1, :, :] - MIDDLE, square))
 
 
 def _texture(mean: NDArray[np.float64], mean_square: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rms deviation within luma cells, over groups of cells, from (..., LUMA_SIDE, LUMA_SIDE) means."""
-    to_texture = _weights(LUMA_SIDE, TEXTURE_SIDE, LUMA_SIDE)
+    to_texture = area_weights(LUMA_SIDE, TEXTURE_SIDE, LUMA_SIDE)
     variance = np.maximum(mean_square - mean * mean, 0)
     rms: NDArray[np.float64] = np.sqrt(to_texture @ variance @ to_texture.T)
     return rms
@@ -159,7 +159,7 @@ def _to_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=512)
-def _weights(length: int, side: int, extent: float) -> NDArray[np.float32]:
+def area_weights(length: int, side: int, extent: float) -> NDArray[np.float32]:
     """(side, length) matrix whose rows average the pixels under each cell of `extent` pixels."""
     edges = np.linspace(0, extent, side + 1)
     pixel = np.arange(length)
@@ -176,7 +176,7 @@ def _rows_under(length: int, side: int, extent: float) -> tuple[NDArray[np.intp]
         The pixels under each cell, (side, n), and their weights, (side, 1, n); cells that cover fewer
         pixels than others repeat their last with weight 0.
     """
-    weights = _weights(length, side, extent)
+    weights = area_weights(length, side, extent)
     n = int((weights > 0).sum(axis=1).max())
     under = np.minimum((weights > 0).argmax(axis=1)[:, None] + np.arange(n), length - 1)
     kept = np.take_along_axis(weights, under, axis=1)

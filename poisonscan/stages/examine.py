@@ -59,7 +59,9 @@ def examine(questions: Sequence[Question]) -> list[Examined | DecodeFailure]:
 
 
 def _compared(asked: Question, picture: Decoded, seen: Fingerprint) -> Examined:
-    verdicts = (judge(baseline, seen, asked.compare, picture.looks) for baseline in asked.baselines)
+    verdicts = (
+        judge(baseline, seen, asked.compare, picture.looks, picture.fine) for baseline in asked.baselines
+    )
     return Examined(seen, tuple(verdicts))
 
 

@@ -86,6 +86,6 @@ def try_edit(original: Original, edit: str, seed: tuple[int, ...], settings: Com
     if isinstance(picture, DecodeFailure):
         return Trial(picture.verdict, picture.reason)
     new = picture.fingerprint
-    said = judge(Baseline(known, Published()), new, settings, picture.looks)
+    said = judge(Baseline(known, Published()), new, settings, picture.looks, picture.fine)
     found = measure(known, new, settings, picture.detail)
     return Trial(said.verdict, said.reason, found.same, found.scores.local, found.scores.overall)

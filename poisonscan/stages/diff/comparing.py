@@ -1,7 +1,7 @@
 """The shard task of `diff`: the verdict on each pair of one row group.
 
-Both sides are remembered by their grids. Where these had to be interpolated and the pictures of NEW are still
-at hand, they are read once more, since a picture that is at hand shows what its grids hide.
+Both sides are remembered by their grids. Where these had to be interpolated, or agree, and the pictures of
+NEW are still at hand, they are read once more, since a picture that is at hand shows what its grids hide.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from poisonscan.errors import RunMismatchError
 from poisonscan.fingerprint.hashes import byte_digests
-from poisonscan.records import Comparison, DecodeFailure, Published
+from poisonscan.records import Comparison, DecodeFailure, Published, Verdict
 from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.diff.pairing import baseline_of, decide
 from poisonscan.stages.examine import Question, examine_safely
@@ -99,7 +99,7 @@ def compare(part: Stretch, context: Context, folder: Path, config: Config) -> No
         if row["row"] in done:
             continue
         found = decide(row, part.by, config.compare)
-        if found.interpolated and part.at_hand:
+        if _unsettled(found) and part.at_hand:
             unsettled[row["row"]] = row
         else:
             recorder.add(_observed(row, found))
@@ -108,6 +108,11 @@ def compare(part: Stretch, context: Context, folder: Path, config: Config) -> No
     if part.at_hand and unsettled:
         done |= _closer(unsettled, part.at_hand, recorder, context, config)
     recorder.finish(complete=len(done) == len(rows))
+
+
+def _unsettled(found: Comparison) -> bool:
+    """Whether the picture of NEW says more than its grids: where these were interpolated, or agree so far."""
+    return found.interpolated or found.verdict in {Verdict.REENCODED, Verdict.CROPPED}
 
 
 def _closer(
