@@ -1,8 +1,8 @@
 """What a clean picture shows above the working scale: energy that the old one has not, and other pictures.
 
 Called where the grids agree. Both measures are relative to what an honest picture of that kind shows. Energy
-within working pixels goes by that of the next octave, which is part of the texture that the comparison of grids
-has held to the old picture's: natural pictures have about as much energy in one octave as in the next (Field,
+within working pixels goes by that of the next octave, which is part of the texture that comparing grids has
+held to the old picture's: natural pictures have about as much energy in one octave as in the next (Field,
 "Relations between the statistics of natural images and the response properties of cortical cells", 1987), and
 lettering, screens and line art bounded multiples of it. Where the old picture's energy is remembered, that is
 taken off first. What a sampling shows is held to the noise of so many pixels drawn from their cell.

@@ -68,7 +68,7 @@ def camouflaged(shown: Image.Image, hidden: Image.Image, size: int, sampler: Sam
 
 
 def chequered(image: Image.Image, swing: int, *, whole: bool) -> Image.Image:
-    """With squares inside working pixels that are lighter and darker by so much, in the middle or everywhere."""
+    """With squares inside working pixels lighter and darker by so much, in the middle or everywhere."""
     pixels, half = np.asarray(image, np.float64), reduction(*image.size) // 2
     rows, columns = np.indices(pixels.shape[:2]) // half
     room = np.minimum(pixels, 255 - pixels).min()
