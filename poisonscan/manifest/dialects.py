@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -55,7 +57,7 @@ def recognise(names: Sequence[str]) -> tuple[str, ColumnMap | None]:
     Returns:
         The dialect's name and its columns, or None for the columns where no URL column is known.
     """
-    actual = {name.lower(): name for name in reversed(names)}
+    actual = {name.strip().lower(): name for name in reversed(names)}
     for dialect in _DIALECTS:
         if dialect.needs <= actual.keys():
             present = {canonical: actual.get(column) for canonical, column in dialect.columns.items()}
@@ -87,14 +89,15 @@ def map_columns(
     for canonical, column in asked.items():
         if canonical not in CANONICAL:
             raise ManifestError(f"no part of a row is called {canonical}{_suggestion(canonical, CANONICAL)}")
-        if column and column not in names:
+        if column and matching_name(column, names) is None:
             raise ManifestError(f"{where} has no column {column}{_suggestion(column, names)}")
     dialect, suggested = recognise(names)
-    merged = {**(asdict(suggested) if suggested else {}), **{k: v or None for k, v in asked.items()}}
+    named = {what: matching_name(column, names) for what, column in asked.items()}
+    merged = {**(asdict(suggested) if suggested else {}), **named}
     if not merged.get("url"):
         raise ManifestError(
             f"{where} has no column that is known to hold URLs; name it with url=COLUMN, "
-            f"one of: {', '.join(names)}"
+            f"one of: {_listed(names)}"
         )
     chosen = ColumnMap(**merged)
     twice = [column for _, column in chosen.items() if names.count(column) > 1]
@@ -103,14 +106,24 @@ def map_columns(
     return "custom" if columns else dialect, chosen
 
 
+def matching_name(asked: str, names: Sequence[str]) -> str | None:
+    """The column that is meant: of that very name, or else the one that has it but for blanks around it."""
+    if not asked or asked in names:
+        return asked or None
+    return next((name for name in names if name.strip() == asked.strip()), None)
+
+
 def parse_columns(text: str) -> dict[str, str]:
     """Read "url=link,caption=alt" into a mapping of canonical name to column.
+
+    A column whose name holds a comma is quoted as in CSV: '"url=image, link",caption=alt'.
 
     Raises:
         ManifestError: a piece is not of the form NAME=COLUMN, or a name is unknown or given twice.
     """
     columns: dict[str, str] = {}
-    for piece in filter(None, (part.strip() for part in text.split(","))):
+    pieces = next(csv.reader([text], skipinitialspace=True), [])
+    for piece in filter(None, (part.strip() for part in pieces)):
         canonical, equals, column = (part.strip() for part in piece.partition("="))
         if not equals:
             raise ManifestError(f"column mapping {piece!r} must be written NAME=COLUMN, e.g. url=link")
@@ -152,8 +165,13 @@ def _first(known: Sequence[str], actual: Mapping[str, str]) -> str | None:
     return next((actual[name] for name in known if name in actual), None)
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names for a message, quoted where they hold what would separate them."""
+    return ", ".join(json.dumps(name) if name != name.strip() or "," in name else name for name in names)
+
+
 def _suggestion(name: str, known: Sequence[str]) -> str:
     lower = {item.lower(): item for item in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
-    listed = f"; it may be one of: {', '.join(known)}"
+    listed = f"; it may be one of: {_listed(known)}"
     return f"; did you mean {lower[close[0]]}?{listed}" if close else listed

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import fsspec
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poisonscan.errors import ManifestError, MissingDependencyError
+from poisonscan.manifest.footers import long_columns
 from poisonscan.manifest.model import Format, ManifestFile
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def find_files(source: str) -> tuple[ManifestFile, ...]:
         if filesystem.isfile(path):
             found = [path]
         elif filesystem.isdir(path):
-            found = _in_folder(source, filesystem.find(path), path)
+            found = _in_folder(source, _below(filesystem, path), path)
         else:
             found = sorted(filesystem.glob(path)) if any(sign in path for sign in "*?[") else []
             found = [name for name in found if filesystem.isfile(name)]
@@ -103,7 +105,13 @@ def open_parquet(path: str) -> Iterator[pq.ParquetFile]:
     local = "file" in _protocols(filesystem)
     with contextlib.ExitStack() as stack:
         opened = name if local else stack.enter_context(filesystem.open(name, "rb"))
-        yield stack.enter_context(pq.ParquetFile(opened, pre_buffer=False, buffer_size=_CHUNK))
+        metadata = pq.read_metadata(opened)
+        few = long_columns(metadata)
+        yield stack.enter_context(
+            pq.ParquetFile(
+                opened, metadata=metadata, read_dictionary=few, pre_buffer=False, buffer_size=_CHUNK
+            )
+        )
 
 
 def digest(manifest: Manifest) -> str:
@@ -134,6 +142,23 @@ def _filesystem(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
 def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     protocol = filesystem.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _below(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
+    """All files below a folder. On a local disk links to folders are followed, each folder once."""
+    if "file" not in _protocols(filesystem):
+        return list(filesystem.find(root))
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        folders.sort()
+        found += [str(Path(folder) / name) for name in names]
+    return found
 
 
 def _in_folder(source: str, names: list[str], root: str) -> list[str]:
@@ -179,6 +204,10 @@ def _checked_format(path: str, head: bytes) -> Format:
     if head.startswith(b"PAR1"):
         return Format.PARQUET
     kind = _format_of(path)
+    if kind is None and path.lower().endswith(".json"):
+        raise ManifestError(
+            f"{path} is a JSON document; write JSON lines into a .jsonl file, e.g. with jq -c '.[]'"
+        )
     if kind is None:
         raise ManifestError(f"{path} has no known suffix; name it {', '.join(_SUFFIXES)} (or with .gz added)")
     if kind is Format.PARQUET and head:

@@ -47,6 +47,8 @@ class ManifestFile:
         compression: "gzip", "bz2" or "zstd", told by the file's first bytes; None when plain.
         size: bytes as stored.
         version: changes whenever the file is known to have changed (`fsspec`'s `ukey`).
+        delimiter: what separates the fields of a CSV or TSV file; empty for the other formats.
+        preamble: lines before the header or the first row: "sep=;" as Excel writes it, and comments.
     """
 
     path: str
@@ -54,6 +56,8 @@ class ManifestFile:
     compression: str | None
     size: int
     version: str
+    delimiter: str = ""
+    preamble: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from poisonscan.errors import ManifestError
 from poisonscan.files import beside
 from poisonscan.manifest.files import open_parquet, translated
+from poisonscan.manifest.footers import counted_rows
 from poisonscan.manifest.model import MANIFEST_ROWS, Format, Slice
 from poisonscan.manifest.normalise import entries
 from poisonscan.manifest.slices import slice_batches
@@ -80,7 +81,7 @@ def read_slice(manifest: Manifest, part: Slice, adoptions: Adoptions | None = No
 def _count_rows(manifest: Manifest, file: ManifestFile) -> int:
     with translated(file.path), open_parquet(file.path) as table:
         check_schema(manifest.columns, file.path, table.schema_arrow)
-        return int(table.metadata.num_rows)
+        return counted_rows(file.path, table, file.size)
 
 
 def _cut(rows: int, size: int) -> list[int]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from poisonscan.errors import ManifestError
 from poisonscan.manifest import text
-from poisonscan.manifest.dialects import map_columns, recognise
+from poisonscan.manifest.dialects import map_columns
 from poisonscan.manifest.files import find_files, open_parquet, open_text, translated
 from poisonscan.manifest.hashes import check_type, check_values, digests_as_text
+from poisonscan.manifest.layout import layout_of, with_delimiter
 from poisonscan.manifest.model import Format, Manifest, ManifestFile
 from poisonscan.manifest.normalise import as_text, check_text, normalise
 from poisonscan.records import Algorithm
@@ -30,11 +30,7 @@ BATCH_CHARACTERS = 16 << 20
 """A batch ends at whichever comes first, so that long captions do not swell memory."""
 
 _SAMPLE = 100
-"""Rows looked at to tell a header from data and a hash from something else."""
-
-_URL = re.compile(r"\s*https?://", re.IGNORECASE)
-_DELIMITERS = {Format.CSV: ",", Format.TSV: "\t"}
-_SEPARATED = tuple(_DELIMITERS)
+"""Rows looked at to tell a hash from something else."""
 
 
 def open_manifest(
@@ -55,15 +51,16 @@ def open_manifest(
         ManifestError: nothing to read there, an unknown column, or a hash column that holds no such hash.
         MissingDependencyError: the package for the URL's scheme is not installed.
     """
-    files = find_files(source)
+    asked = {column for column in (*(columns or {}).values(), *(hashes or {})) if column}
+    files = tuple(with_delimiter(file, asked) for file in find_files(source))
     for file in files:
         with translated(file.path):
-            names, headerless, dialect = _layout(file, guess=not columns)
-            if not names:
+            layout = layout_of(file, asked)
+            if not layout.names:
                 continue
-            found, mapped = map_columns(file.path, names, columns or {}, hashes or {})
-            name = found if found == "custom" else dialect or found
-            manifest = Manifest(source, files, mapped, name, headerless)
+            found, mapped = map_columns(file.path, layout.names, columns or {}, hashes or {})
+            name = found if found == "custom" else layout.dialect or found
+            manifest = Manifest(source, files, mapped, name, layout.headerless)
             sample = next(raw_batches(manifest, file), None)
         if sample is not None:
             _check_hashes(mapped, sample[0])
@@ -108,10 +105,28 @@ def parquet_batches(
         skip = max(0, skip - batch.num_rows)
         count -= part.num_rows
         if part.num_rows:
-            cells = {what: part.column(column) for what, column in wanted.items()}
-            yield cells, pa.nulls(part.num_rows, pa.string())
+            yield _bounded({what: (column, part.column(column)) for what, column in wanted.items()})
         if not count:
             return
+    if count > 0:
+        raise ManifestError(f"a file ends {count} rows before its footer says; it is damaged, fetch it again")
+
+
+def _bounded(columns: Mapping[str, tuple[str, pa.Array]]) -> tuple[dict[str, pa.Array], pa.Array]:
+    """Cells by canonical name, and issues; a cell longer than a line of text may be is one."""
+    cells: dict[str, pa.Array] = {}
+    issues = pa.nulls(len(next(iter(columns.values()))[1]), pa.string())
+    for what, (column, array) in columns.items():
+        cells[what] = array
+        if pa.types.is_dictionary(array.type):  # few long values, see `footers.long_columns`
+            values = array.dictionary
+            fits = pc.less_equal(pc.binary_length(values), text.MAX_LINE)
+            kept = pa.DictionaryArray.from_arrays(array.indices, pc.if_else(fits, values, None))
+            cells[what] = kept.dictionary_decode()
+            too_long = pc.and_(pc.is_valid(array), pc.is_null(cells[what]))
+            reason = f"column {column} holds a cell longer than {text.MAX_LINE} bytes"
+            issues = pc.if_else(pc.and_(too_long, pc.is_null(issues)), reason, issues)
+    return cells, issues
 
 
 def check_schema(columns: ColumnMap, path: str, schema: pa.Schema) -> None:
@@ -146,48 +161,10 @@ def _groups(table: pq.ParquetFile, start: int, count: int) -> tuple[list[int], i
     return groups, skip
 
 
-def _layout(file: ManifestFile, *, guess: bool) -> tuple[tuple[str, ...], tuple[str, ...], str]:
-    """Column names, the names given to columns without a header, and the dialect that this alone tells."""
-    if file.format is Format.PARQUET:
-        with open_parquet(file.path) as table:
-            return tuple(table.schema_arrow.names), (), ""
-    with open_text(file) as stream:
-        head = itertools.islice(text.lines(stream), _SAMPLE)
-        if file.format is Format.TXT:
-            return ("url",), ("url",), ""
-        if file.format is Format.JSONL:
-            objects = [value for line in head if isinstance(value := text.parse_object(line), dict)]
-            return tuple(dict.fromkeys(name for value in objects for name in value)), (), ""
-        delimiter = _DELIMITERS[file.format]
-        rows = text.separated(head, delimiter, quoted=file.format is Format.CSV)
-        sample = [fields for _, fields in rows if isinstance(fields, list)]
-    return _separated_layout(file.format, sample, guess=guess)
-
-
-def _separated_layout(
-    kind: Format, sample: list[list[str]], *, guess: bool
-) -> tuple[tuple[str, ...], tuple[str, ...], str]:
-    if not sample:
-        return (), (), ""
-    where = Counter(place for fields in sample for place, cell in enumerate(fields) if _URL.match(cell))
-    has_url_name = recognise(sample[0])[1] is not None
-    mostly_urls = bool(where) and where.most_common(1)[0][1] * 2 >= len(sample)
-    if not any(_URL.match(cell) for cell in sample[0]) and (has_url_name or not guess or not mostly_urls):
-        return tuple(sample[0]), (), ""
-    url = where.most_common(1)[0][0]
-    width = Counter(map(len, sample)).most_common(1)[0][0]
-    names = [f"column{place + 1}" for place in range(width)]
-    names[url] = "url"
-    if width == 2:  # noqa: PLR2004 - a pair: the other one is the caption
-        names[1 - url] = "caption"
-    pair = kind is Format.TSV and width == 2  # noqa: PLR2004 - as above
-    return tuple(names), tuple(names), ("cc12m", "cc3m")[url] if pair else ""
-
-
 def _records(manifest: Manifest, file: ManifestFile) -> Iterator[text.Record]:
     columns = tuple(column for _, column in manifest.columns.items())
     with open_text(file) as stream:
-        lines = text.lines(stream)
+        lines = itertools.islice(text.lines(stream), file.preamble, None)
         if file.format is Format.TXT:
             yield from text.bare(lines)
         elif file.format is Format.JSONL:
@@ -196,12 +173,15 @@ def _records(manifest: Manifest, file: ManifestFile) -> Iterator[text.Record]:
             yield from _separated_records(manifest, file, lines, columns)
 
 
+def is_quoted(manifest: Manifest, file: ManifestFile) -> bool:
+    """Whether quotes enclose fields. CC3M and CC12M do not quote: a quote there belongs to the caption."""
+    return file.format is Format.CSV or not manifest.headerless
+
+
 def _separated_records(
     manifest: Manifest, file: ManifestFile, lines: Iterator[text.Line], columns: tuple[str, ...]
 ) -> Iterator[text.Record]:
-    # CC3M and CC12M do not quote: a quote there belongs to the caption
-    quoted = file.format is Format.CSV or not manifest.headerless
-    rows = text.separated(lines, _DELIMITERS[file.format], quoted=quoted)
+    rows = text.separated(lines, file.delimiter, quoted=is_quoted(manifest, file))
     names = manifest.headerless or _header(rows)
     if not names:
         return

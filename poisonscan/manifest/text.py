@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 MAX_LINE = 1 << 20
 """Longest line read, bytes. What is longer becomes an issue, so that memory stays flat."""
 
+MAX_FIELD = 16 << 20
+"""Longest quoted field, characters, over however many lines. A longer one is an issue of its first line."""
+
+csv.field_size_limit(MAX_FIELD)  # one limit for the whole process; the module's own, 131,072, is too short
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -36,18 +41,53 @@ class Line(NamedTuple):
     text: str | None
 
 
+class Piece(NamedTuple):
+    """Bytes of a line, at most MAX_LINE of them; a longer line comes in several pieces."""
+
+    raw: bytes
+    begins: bool
+
+
+def pieces(stream: BinaryIO) -> Iterator[Piece]:
+    """The bytes of a file, cut where lines end: at line feeds, or at carriage returns where it has none."""
+    first = stream.readline(MAX_LINE)
+    if b"\r" in first and not first.endswith(b"\n"):
+        yield from _cut_at_returns(stream, first)
+        return
+    raw, begins = first, True
+    while raw:
+        yield Piece(raw, begins)
+        begins = raw.endswith(b"\n")
+        raw = stream.readline(MAX_LINE)
+
+
+def _cut_at_returns(stream: BinaryIO, ahead: bytes) -> Iterator[Piece]:
+    begins = True
+    while ahead:
+        *whole, rest = ahead.split(b"\r")
+        for line in whole:
+            raw = line + b"\r"
+            for start in range(0, len(raw), MAX_LINE):
+                yield Piece(raw[start : start + MAX_LINE], begins and not start)
+            begins = True
+        more = stream.read(MAX_LINE)
+        while len(rest) >= MAX_LINE or (rest and not more):
+            yield Piece(rest[:MAX_LINE], begins)
+            rest, begins = rest[MAX_LINE:], False
+        ahead = rest + more
+
+
 def lines(stream: BinaryIO) -> Iterator[Line]:
     """The lines of a file, numbered from 1; bytes that are not UTF-8 become U+FFFD."""
     number = 0
-    while raw := stream.readline(MAX_LINE):
+    for raw, begins in pieces(stream):
+        if not begins:
+            continue
         number += 1
-        if number == 1:
-            raw = raw.removeprefix(_BOM)
-        if len(raw) >= MAX_LINE and not raw.endswith(b"\n"):
-            _skip_rest(stream)
+        if len(raw) >= MAX_LINE and not raw.endswith((b"\n", b"\r")):
             yield Line(number, None)
             continue
-        yield Line(number, raw.decode("utf-8", "replace"))
+        yield Line(number, (raw.removeprefix(_BOM) if number == 1 else raw).decode("utf-8", "replace"))
 
 
 def separated(
@@ -169,11 +209,6 @@ def _split(line: Line, delimiter: str) -> list[str] | str:
 
 def _blank(line: Line) -> bool:
     return line.text is not None and not line.text.strip("\r\n")
-
-
-def _skip_rest(stream: BinaryIO) -> None:
-    while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-        pass
 
 
 def _plain(value: object) -> str | None:

@@ -19,19 +19,22 @@ import pyarrow as pa
 
 from poisonscan.errors import ManifestError
 from poisonscan.manifest.files import open_parquet, translated
+from poisonscan.manifest.footers import counted_rows
 from poisonscan.manifest.hashes import clean_hash
 from poisonscan.manifest.normalise import as_text
 from poisonscan.records import Algorithm, ImageRef, Published
 from poisonscan.sources.files import printable, read_file
 from poisonscan.sources.model import MAX_BYTES, Picture, PicturePlan, PictureSlice
-from poisonscan.sources.tars import Damage, members
+from poisonscan.sources.tars import Damage, members, why_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
-_SHARD = re.compile(r"\d{5,}(\.tar|\.parquet)?")
+_SHARD = re.compile(r".+\.tar|\d{5,}(\.parquet)?")
+"""img2dataset numbers its shards; tars of any name are read, as webdataset does."""
+_PACKED_SHARD = re.compile(r".+\.(tar\.(gz|bz2|xz|zst)|tgz)")
 _IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "jxl")
 _MAX_TEXT = 1 << 20
 """Longest .json or .txt read, bytes."""
@@ -133,17 +136,23 @@ class Img2datasetShards:
             raise ManifestError(
                 f"{self.root} holds TFRecord shards, which are not read; write webdataset ones"
             )
+        packed = [name for name in found if _PACKED_SHARD.fullmatch(name)]
+        if packed:
+            raise ManifestError(why_unreadable(self.root / min(packed)) or f"{min(packed)} is no shard")
         shards = {name for name in found if _SHARD.fullmatch(name)}
+        shards |= {name for name in found if name.endswith(".parquet") and _tar_of(name) in found}
         tables = {name for name in shards if shards & {name.removesuffix(".parquet"), _tar_of(name)} - {name}}
         return sorted(shards - tables), len(found - shards)
 
     def _count(self, name: str) -> int:
         path = self.root / name
+        if path.suffix == ".tar" and (reason := why_unreadable(path)):
+            raise ManifestError(reason)
         if path.suffix != ".parquet":
             return sum(1 for _ in _samples(path))
         with translated(str(path)), open_parquet(str(path)) as table:
             _text_columns(path, table.schema_arrow)
-            return int(table.metadata.num_rows)
+            return counted_rows(str(path), table, path.stat().st_size)
 
 
 def _tar_of(name: str) -> str:
@@ -206,6 +215,8 @@ def _said(sample: _Sample) -> tuple[Row, str]:
         found = _text(part)
         if isinstance(found, dict):
             said.update((name, value) for name, value in found.items() if isinstance(value, str))
+            odd = [name for name in _TEXT_COLUMNS if found.get(name) and not isinstance(found[name], str)]
+            notes += [f"its .{part.suffix} holds a {name} that is no text" for name in odd]
         else:
             notes.append(f"its .{part.suffix} {found}")
     return said, "; ".join(notes)
@@ -218,7 +229,7 @@ def _text(part: _Part) -> Row | str:
     if part.suffix == "txt":
         return {"caption": raw.decode("utf-8", "replace")}
     try:
-        found = json.loads(raw.decode("utf-8", "replace"))
+        found = json.loads(raw.decode(json.detect_encoding(raw), "replace"))
     except (ValueError, RecursionError):
         return "is not valid JSON"
     return found if isinstance(found, dict) else "is not a JSON object"

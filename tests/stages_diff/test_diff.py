@@ -99,6 +99,14 @@ def test_folders_are_matched_by_relative_path_and_every_row_is_reported(
     assert "matched 3 of 4 rows of NEW" in shown.err
 
 
+def test_names_that_file_systems_write_differently_belong_together(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9.jpg", "cafe\u0301.jpg"
+    old = write_folder(tmp_path / "old", {composed: jpeg(original(0))})
+    new = write_folder(tmp_path / "new", {decomposed: jpeg(original(0))})
+    diff(old, new, tmp_path / "d.parquet", config=CONFIG)
+    assert verdicts(tmp_path / "d.parquet", "key") == {decomposed: "identical"}
+
+
 def test_a_snapshot_of_a_folder_stands_for_it(tmp_path: Path) -> None:
     old = write_folder(tmp_path / "old", {f"{n}.jpg": jpeg(original(n)) for n in range(3)})
     new = write_folder(tmp_path / "new", {"0.jpg": jpeg(original(0), 60)})

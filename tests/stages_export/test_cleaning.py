@@ -54,6 +54,19 @@ def test_lines_without_a_header_stay_without_one(tmp_path: Path, name: str, line
     assert copy(tmp_path, name, b"".join(blank), 3, 5) == every[3] + every[5]
 
 
+def test_views_become_strings(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": pa.array(["a", "b", "c"], pa.string_view())}), tmp_path / "a.parquet")
+    manifest = open_manifest(str(tmp_path / "a.parquet"))
+    assert copy_rows(manifest, tmp_path / "out", chosen(0, 2)) == (3, 2)
+    assert pq.read_table(tmp_path / "out" / "a.parquet").to_pydict() == {"url": ["a", "c"]}
+
+
+def test_carriage_returns_and_preambles_are_copied(tmp_path: Path) -> None:
+    assert copy(tmp_path, "a.csv", b"sep=;\rurl;t\rhttp://h/0;a\rhttp://h/1;b\r", 1) == (
+        b"sep=;\rurl;t\rhttp://h/1;b\r"
+    )
+
+
 def test_compressed_stays_compressed(tmp_path: Path) -> None:
     assert gzip.decompress(copy(tmp_path, "a.csv.gz", gzip.compress(CSV), 0)).endswith(b"http://h/0,zero\n\n")
 

@@ -162,7 +162,9 @@ def _has_urls(connection: duckdb.DuckDBPyConnection, parts: Iterable[Path]) -> b
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, parts: Iterable[Path], by: str) -> None:
-    query = f"SELECT *, nullif({by}, '') AS match FROM {remembered_in(parts)}"  # noqa: S608 - quoted paths
+    # File systems differ in how they write an accented letter: macOS in two characters, others in one.
+    value = f"nfc_normalize({by})" if by == KEY else by
+    query = f"SELECT *, nullif({value}, '') AS match FROM {remembered_in(parts)}"  # noqa: S608 - quoted paths
     connection.execute(f"CREATE VIEW {name} AS {query}")
 
 

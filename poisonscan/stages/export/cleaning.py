@@ -19,6 +19,7 @@ from poisonscan.files import beside
 from poisonscan.manifest import text
 from poisonscan.manifest.files import open_parquet, open_text, translated
 from poisonscan.manifest.model import Format
+from poisonscan.manifest.tables import is_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from poisonscan.manifest.model import Manifest, ManifestFile
 
 _BATCH_ROWS = 65_536
-_DELIMITERS = {Format.CSV: ",", Format.TSV: "\t"}
 
 
 class Chosen:
@@ -90,15 +90,23 @@ def _names(files: Iterable[ManifestFile]) -> list[str]:
 
 def _copy_parquet(_: Manifest, file: ManifestFile, out: Path, first: int, chosen: Chosen) -> tuple[int, int]:
     row, kept = first, 0
-    with (
-        open_parquet(file.path) as table,
-        pq.ParquetWriter(out, table.schema_arrow, compression=_codec(table)) as writer,
-    ):
+    with open_parquet(file.path) as table, _like(table, out) as writer:
         for batch in table.iter_batches(_BATCH_ROWS):
-            part = batch.filter(pa.array(chosen.mask(row, batch.num_rows)))
+            part = batch.cast(writer.schema).filter(pa.array(chosen.mask(row, batch.num_rows)))
             writer.write_batch(part)
             row, kept = row + batch.num_rows, kept + part.num_rows
     return row - first, kept
+
+
+def _like(table: pq.ParquetFile, out: Path) -> pq.ParquetWriter:
+    """A file of the same columns and compression.
+
+    Views become plain strings, since Parquet stores both alike and Arrow cannot select rows of views yet.
+    """
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in table.schema_arrow]
+    schema = pa.schema(fields, table.schema_arrow.metadata)
+    return pq.ParquetWriter(out, schema, compression=_codec(table))
 
 
 def _codec(table: pq.ParquetFile) -> str:
@@ -117,29 +125,27 @@ def _copy_text(
         starts = _record_starts(manifest, file, source)
         ahead = next(starts, None)
         keeping = True  # what comes before the first record is the header
-        number, begins = 0, True
-        while piece := stream.readline(text.MAX_LINE):
-            if begins:
+        number = 0
+        for piece in text.pieces(stream):
+            if piece.begins:
                 number += 1
                 if number == ahead:
                     keeping = bool(chosen.mask(row, 1)[0])
                     row, kept, ahead = row + 1, kept + keeping, next(starts, None)
-            begins = piece.endswith(b"\n")
             if keeping:
-                sink.write(piece)
+                sink.write(piece.raw)
     return row - first, kept
 
 
 def _record_starts(manifest: Manifest, file: ManifestFile, source: BinaryIO) -> Iterator[int]:
     """Number of the first line of each record, as the manifest's reader cuts them."""
-    lines = text.lines(source)
-    quoted = file.format is Format.CSV or (file.format is Format.TSV and not manifest.headerless)
-    if quoted:
-        numbers = (number for number, _ in text.separated(lines, _DELIMITERS[file.format], quoted=True))
+    lines = itertools.islice(text.lines(source), file.preamble, None)
+    separated = file.format in {Format.CSV, Format.TSV}
+    if separated and is_quoted(manifest, file):
+        numbers = (number for number, _ in text.separated(lines, file.delimiter, quoted=True))
     else:
         numbers = (line.number for line in lines if line.text is None or line.text.strip("\r\n"))
-    has_header = file.format in _DELIMITERS and not manifest.headerless
-    return itertools.islice(numbers, 1 if has_header else 0, None)
+    return itertools.islice(numbers, 1 if separated and not manifest.headerless else 0, None)
 
 
 @contextlib.contextmanager
