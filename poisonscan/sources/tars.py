@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from poisonscan.sources.files import printable
 
@@ -67,8 +68,8 @@ def members(path: Path) -> Iterator[Member | Damage]:
     or broken.
     """
     try:
-        with path.open("rb") as raw:
-            start = 0
+        with _Bounded(io.FileIO(path)) as raw:
+            start: int | None = 0
             while start is not None:
                 raw.seek(start)
                 end = yield from _of_one(path, raw)
@@ -80,9 +81,9 @@ def members(path: Path) -> Iterator[Member | Damage]:
         yield Damage(f"{path.name} is truncated or damaged ({error})")
 
 
-def _of_one(path: Path, raw: BinaryIO) -> Generator[Member, None, int | Damage]:
+def _of_one(path: Path, raw: _Bounded) -> Generator[Member, None, int | Damage]:
     """The members of the tar that begins here; where it ends, or why it does not."""
-    with tarfile.open(fileobj=_Bounded(raw), mode="r:") as archive:
+    with tarfile.open(fileobj=raw, mode="r:") as archive:
         behind = -1
         while (info := archive.next()) is not None:
             if info.size < 0 or archive.offset <= behind:  # would walk in circles (CVE-2025-8194)
@@ -98,7 +99,7 @@ def _of_one(path: Path, raw: BinaryIO) -> Generator[Member, None, int | Damage]:
     return end
 
 
-def _next_tar(raw: BinaryIO, end: int) -> int | None:
+def _next_tar(raw: _Bounded, end: int) -> int | None:
     """Where another tar begins behind the end mark of one; None where only zero bytes follow."""
     raw.seek(end)
     while block := raw.read(MARK_BYTES):
@@ -115,29 +116,21 @@ def why_unreadable(path: Path) -> str:
     return f"{path.name} is compressed with {kind}; decompress it, then name the folder again" if kind else ""
 
 
-class _Bounded:
-    """A file whose single reads are bounded: what tarfile reads of a header it first allocates.
+class _Bounded(io.BufferedReader):
+    """A file whose single reads are bounded: what tarfile reads of a header it first allocates."""
 
-    Args:
-        raw: the file, open for reading.
-    """
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self.seek, self.tell = raw.seek, raw.tell
-        self._raw = raw
-
-    def read(self, size: int) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         """At most _MAX_HEADER bytes.
 
         Raises:
             ReadError: more were asked for.
         """
-        if size > _MAX_HEADER:
+        if size is None or not 0 <= size <= _MAX_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        return self._raw.read(size)
+        return super().read(size)
 
 
-def _holds_attributes(raw: BinaryIO, info: tarfile.TarInfo) -> bool:
+def _holds_attributes(raw: _Bounded, info: tarfile.TarInfo) -> bool:
     if not PurePosixPath(info.name).name.startswith("._") or not info.isreg():
         return False
     back = raw.tell()
