@@ -337,6 +337,7 @@ class Comparison:
             moved in none.
         rendering: the one that the verdict is about.
         weak_baseline: whether all that speaks for it is a digest that can be forged (md5).
+        turn: the EXIF orientation, 1 to 8, that takes the old picture to the new one; 1 is upright.
     """
 
     verdict: Verdict
@@ -351,6 +352,7 @@ class Comparison:
     tone_hue: float | None = None
     rendering: Rendering = Rendering.MAIN
     weak_baseline: bool = False
+    turn: int = 1
 
 
 class Sight(StrEnum):

@@ -13,19 +13,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.cells import as_grey, centred, deviation, mean, within
+from poisonscan.compare.cells import as_grey, centred, deviation, laplacian, mean, within
 from poisonscan.compare.geometry import WHOLE, Window, axes
-from poisonscan.compare.robust import robust_fit
-from poisonscan.compare.search import LEAST_CELLS, SIDE
+from poisonscan.compare.order import median
+from poisonscan.compare.robust import robust_fit, robust_fit_where
+from poisonscan.records import LUMA_SIDE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from poisonscan.compare.geometry import Array
 
+_SIDE = LUMA_SIDE
 _ITERATIONS, _ROUNDS = 6, 3  # steps of a fit, and rounds of re-weighting within one
 _MAX_STEP = 1.5 / 32
 _NEARLY, _SETTLED = 3e-3, 1e-3  # steps of the window, in sides: a tenth of a cell and a thirtieth
 _OVERHANG = 0.03
-_LEAST_SIDE = 0.9 * LEAST_CELLS / SIDE
+_LEAST_SIDE = 0.2  # of a window; the smallest that is looked for has 0.22
+_LEAST_CELLS = 6  # on each axis, of 32: fewer say nothing about a picture
+_CLIPPED = 4.5  # times the median size: no cell says more about the fine structure
+_SUREST = 0.999  # correlation that counts at most, for Fisher's z
 _LEAST_CONTRAST = 8.0  # grey levels; below it a picture is all but flat
 _GREY_SHIFT = 32.0  # grey levels by which toning may move a flat picture
 _MOST_SAY = 0.5
@@ -41,6 +48,7 @@ class Alignment:
         known: the coarse picture's means on those cells, (rows, columns), 0..255.
         seen: the fine picture's means there.
         expected: `known` after the tone curve.
+        present: (rows, columns), which of these cells the fine picture shows; None where it shows all.
     """
 
     window: Window
@@ -49,19 +57,59 @@ class Alignment:
     known: Array
     seen: Array
     expected: Array
+    present: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def empty(self) -> bool:
+        """Whether so few cells are in common that nothing can be told from them."""
+        return _too_few(self.seen)
 
     @cached_property
     def correlation(self) -> float:
-        """Pearson's between what is expected and what is seen, -1..1."""
-        return pearson(self.expected, self.seen)
+        """Pearson's between what is expected and what is seen, -1..1; 0 where too few cells are in common."""
+        return 0.0 if self.empty else pearson(*self._shown)
 
     @cached_property
     def misfit(self) -> float:
         """Mean size of their difference over the picture's contrast, 0..0.5.
 
         Each cell's say is bounded to half the contrast, so that a tampered region hardly moves it.
+        Infinite where too few cells are in common.
         """
-        return _misfit(self.seen, self.expected)
+        return math.inf if self.empty else _misfit(*self._shown)
+
+    @cached_property
+    def evidence(self) -> float:
+        """Fisher's z of the correlation of the pictures' fine structure, in standard deviations.
+
+        What is left of a grid less the mean of its neighbours: two skies are alike as a whole, and so are a
+        gradient and a part of a photo through a curve, but not cell by cell.
+        """
+        if self.empty:
+            return 0.0
+        structure = [laplacian(values) for values in (self.expected, self.seen)]
+        if self.present is not None:
+            structure = [values[self.present] for values in structure]
+        most = [_CLIPPED * median(np.abs(values)) for values in structure]
+        one, other = (np.clip(values, -end, end) for values, end in zip(structure, most, strict=True))
+        return math.atanh(within(pearson(one, other), (-_SUREST, _SUREST))) * math.sqrt(one.size - 3)
+
+    def present_on(self, cells: tuple[slice, slice], side: int) -> NDArray[np.bool_] | None:
+        """`present` on cells of a grid of `side` cells a side, 16 or 32; None where all are."""
+        if self.present is None:
+            return None
+        everywhere = np.zeros((_SIDE, _SIDE), np.bool_)
+        everywhere[self.rows, self.columns] = self.present
+        factor = _SIDE // side
+        whole: NDArray[np.bool_] = everywhere.reshape(side, factor, side, factor).all(axis=(1, 3))[cells]
+        return whole
+
+    @cached_property
+    def _shown(self) -> tuple[Array, Array]:
+        """What is seen and what is expected, where anything is."""
+        if self.present is None:
+            return self.seen, self.expected
+        return self.seen[self.present], self.expected[self.present]
 
     @cached_property
     def gain(self) -> float:
@@ -70,6 +118,8 @@ class Alignment:
         A flat stand-in fits anything through a curve that flattens everything. 1 where there was no
         contrast before and the grey level stayed, 0 where it did not.
         """
+        if self.empty:
+            return 0.0
         before = deviation(self.known)
         if before < _LEAST_CONTRAST:
             return float(abs(mean(self.seen) - mean(self.known)) <= _GREY_SHIFT)
@@ -85,6 +135,8 @@ class Approach:
         weights: those of the last step, if its cells are still much the same.
         arrived: whether the last step hardly moved the window.
         seen, expected: what the last step saw on each cell, and what it expected after its move.
+        lost: whether the window has left the picture, but for too few cells.
+        turned: radians by which the last step would have turned the fine picture, clockwise.
     """
 
     window: Window
@@ -92,14 +144,18 @@ class Approach:
     arrived: bool
     seen: Array
     expected: Array
+    lost: bool = False
+    turned: float = 0.0
 
     @property
     def misfit(self) -> float:
         """As of an `Alignment`."""
-        return _misfit(self.seen, self.expected)
+        return math.inf if self.lost else _misfit(self.seen, self.expected)
 
 
-def approach(coarse: Array, fine: Array, start: Window | Approach, steps: int) -> Approach:
+def approach(
+    coarse: Array, fine: Array, start: Window | Approach, steps: int, ratio: float | None = None
+) -> Approach:
     """Fit window and tone together, in at most so many steps.
 
     Args:
@@ -107,24 +163,31 @@ def approach(coarse: Array, fine: Array, start: Window | Approach, steps: int) -
         fine: (side, side) luma of the picture that shows a window of it, as fine or finer.
         start: a window that is right to about a cell, or what a fit that stopped early left off with.
         steps: at most; one is always taken.
+        ratio: height over width of the fine picture, to fit by how much it is turned as well.
     """
     window, weights = (start.window, start.weights) if isinstance(start, Approach) else (start, None)
-    at = _step(coarse, fine, window, weights)
+    at = _step(coarse, fine, window, weights, ratio)
     for _ in range(1, steps):
         if at.arrived:
             break
-        at = _step(coarse, fine, at.window, at.weights)
+        at = _step(coarse, fine, at.window, at.weights, ratio)
     return at
 
 
-def _step(coarse: Array, fine: Array, window: Window, start: Array | None) -> Approach:
+def _step(
+    coarse: Array, fine: Array, window: Window, start: Array | None, ratio: float | None = None
+) -> Approach:
     """One step of Gauss and Newton."""
     view = _project(coarse, fine, window)
-    shapes = tone_basis(view.known, more=4)
-    _window_slopes(coarse.shape[0], window, view, shapes[-4:])
+    if _too_few(view.seen):
+        return Approach(window, None, arrived=True, seen=view.seen, expected=view.seen, lost=True)
+    shapes = tone_basis(view.known, more=4 if ratio is None else 5)
+    _window_slopes(coarse.shape[0], window, view, shapes[4:8])
+    if ratio is not None:
+        shapes[8] = _turning_slope(window, view, shapes[4:8], ratio)
     seen = view.seen.ravel()
     fit = robust_fit(shapes, seen, start, _ROUNDS)
-    step = [within(by, (-_MAX_STEP, _MAX_STEP)) for by in fit.solution[-4:].tolist()]
+    step = [within(by, (-_MAX_STEP, _MAX_STEP)) for by in fit.solution[4:8].tolist()]
     moved = max(map(abs, step))
     return Approach(
         _clamped(window, step),
@@ -132,7 +195,30 @@ def _step(coarse: Array, fine: Array, window: Window, start: Array | None) -> Ap
         moved < _SETTLED,
         seen,
         fit.fitted,
+        turned=0.0 if ratio is None else float(fit.solution[8]),
     )
+
+
+def _turning_slope(window: Window, view: _View, slopes: Array, ratio: float) -> Array:
+    """What turning the fine picture about its middle by a radian takes from `seen`, (cells,).
+
+    Args:
+        window: of the coarse picture.
+        view: of both.
+        slopes: those of the window; opposite borders add up to the picture's gradient.
+        ratio: height over width of the fine picture.
+    """
+    rows, columns = view.seen.shape
+    across, down = ((slopes[at] + slopes[at + 2]).reshape(rows, columns) for at in (0, 1))
+    right = _shares(view.columns, _SIDE, window.x0, window.x1) - 0.5
+    below = (_shares(view.rows, _SIDE, window.y0, window.y1) - 0.5)[:, None]
+    wide, tall = window.x1 - window.x0, window.y1 - window.y0
+    turning: Array = across * (wide * ratio) * below - down * (tall / ratio) * right
+    return -turning.ravel()
+
+
+def _too_few(seen: Array) -> bool:
+    return seen.ndim > 1 and min(seen.shape) < _LEAST_CELLS
 
 
 def refine(coarse: Array, fine: Array, start: Window | Approach, steps: int = _ITERATIONS) -> Alignment:
@@ -200,12 +286,29 @@ def _clamped(window: Window, step: list[float]) -> Window:
     return Window(x0, y0, max(x1, x0 + _LEAST_SIDE), max(y1, y0 + _LEAST_SIDE))
 
 
-def at_window(coarse: Array, fine: Array, window: Window, weights: Array | None = None) -> Alignment:
-    """Fit the tone curve alone, the window being known; `weights` as for `robust_fit`."""
+def at_window(
+    coarse: Array,
+    fine: Array,
+    window: Window,
+    weights: Array | None = None,
+    present: NDArray[np.bool_] | None = None,
+) -> Alignment:
+    """Fit the tone curve alone, the window being known.
+
+    Args:
+        coarse, fine: as for `approach`.
+        window: of the coarse picture.
+        weights: as for `robust_fit`.
+        present: (32, 32), which cells of the coarse picture the fine one shows, if not all of its window.
+    """
     view = _project(coarse, fine, window)
-    fit = robust_fit(tone_basis(view.known), view.seen.ravel(), weights)
-    expected = as_grey(fit.fitted).reshape(view.seen.shape)
-    return Alignment(window, view.rows, view.columns, view.known, view.seen, expected)
+    shown = None if present is None else present[view.rows, view.columns]
+    if _too_few(view.seen) or (shown is not None and np.count_nonzero(shown) < _LEAST_CELLS**2):
+        return Alignment(window, slice(0), slice(0), *(np.empty((0, 0)),) * 3)
+    shapes, seen = tone_basis(view.known), view.seen.ravel()
+    fitted = robust_fit_where(shapes, seen, shown, weights)
+    expected = as_grey(fitted).reshape(view.seen.shape)
+    return Alignment(window, view.rows, view.columns, view.known, view.seen, expected, shown)
 
 
 def as_they_are(coarse: Array, fine: Array) -> Alignment:
@@ -238,3 +341,11 @@ def pearson(one: Array, other: Array) -> float:
     """Pearson's correlation of two arrays of one shape, -1..1; 0 where either is flat."""
     a, b = centred(one), centred(other)
     return float(a @ b) / max(math.sqrt(float(a @ a) * float(b @ b)), 1e-9)
+
+
+def pearsons(one: Array, others: Array) -> Array:
+    """(n,): Pearson's of one array with each of n arrays that hold the same values otherwise ordered."""
+    a = centred(one)
+    b = others.reshape(len(others), -1) - mean(others[0])
+    correlations: Array = b @ a / max(math.sqrt(float(a @ a) * float(b[0] @ b[0])), 1e-9)
+    return correlations

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.geometry import Window, axes, in_new_picture, resample
+from poisonscan.compare.geometry import Window, axes, resample
 from poisonscan.compare.pictures import measure
+from poisonscan.fingerprint.grids import turn
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, Box
 
 if TYPE_CHECKING:
@@ -201,11 +202,7 @@ def _share_outside(energy: Array, places: list[_Place]) -> float:
 def _stamp(place: _Place, size: tuple[int, int], look: Array, change: Array, reading: Reading) -> Stamp:
     parts = [planes[:, *place.cells] for planes in (look, change)]
     box = Window(*(edge / LUMA_SIDE for edge in (place.left, place.top, place.right, place.bottom)))
-    if not reading.framed:
-        box = in_new_picture(reading.fit.window, box)
-    if reading.mirrored:
-        parts = [part[..., ::-1] for part in parts]
-        box = Window(1 - box.x1, box.y0, 1 - box.x0, box.y1)
+    box, parts = reading.on_new(box), [turn(part, reading.turn) for part in parts]
     return Stamp(Box(*box), *size, place.score, *(_thumbnail(part) for part in parts))
 
 

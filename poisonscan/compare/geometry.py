@@ -87,8 +87,8 @@ class _Covered(NamedTuple):
 def _covered(start: float, stop: float, coarse_side: int, fine_side: int) -> _Covered:
     finer = fine_side > coarse_side
     before, after = finer and start < -STICKS_OUT, finer and stop > 1 + STICKS_OUT
-    first = max(math.ceil(start * coarse_side - 0.05), int(before))
-    last = min(math.floor(stop * coarse_side + 0.05), coarse_side - int(after))
+    first = min(max(math.ceil(start * coarse_side - 0.05), int(before)), coarse_side)
+    last = max(min(math.floor(stop * coarse_side + 0.05), coarse_side - int(after)), first)
     borders = (_borders(coarse_side)[first : last + 1] - start) * (fine_side / (stop - start))
     return _Covered(borders, first, last)
 
@@ -160,6 +160,22 @@ def seen_from(window: Window, place: Window) -> Window:
     )
 
 
+def within(window: Window, place: Window) -> Window:
+    """The inverse of `seen_from`: a rectangle in sides of the fine picture on the coarse grid."""
+    width, height = window.x1 - window.x0, window.y1 - window.y0
+    return Window(
+        window.x0 + place.x0 * width,
+        window.y0 + place.y0 * height,
+        window.x0 + place.x1 * width,
+        window.y0 + place.y1 * height,
+    )
+
+
 def in_new_picture(window: Window, cell: Window) -> Window:
     """What of such a rectangle lies on the fine picture."""
-    return Window(*(min(max(value, 0.0), 1.0) for value in seen_from(window, cell)))
+    return on_picture(seen_from(window, cell))
+
+
+def on_picture(place: Window) -> Window:
+    """What of a rectangle in sides of a picture lies on it."""
+    return Window(*(min(max(value, 0.0), 1.0) for value in place))

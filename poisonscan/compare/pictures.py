@@ -12,10 +12,10 @@ import numpy as np
 
 from poisonscan.compare.align import as_they_are
 from poisonscan.compare.close import close_scores
-from poisonscan.compare.geometry import in_new_picture
-from poisonscan.compare.reading import Reading, best_reading, laid_anew, on_pixels
+from poisonscan.compare.reading import Reading, Shapes, best_reading, is_evidence, laid_anew, on_pixels
 from poisonscan.compare.score import Scores, scores
-from poisonscan.fingerprint.grids import unpack
+from poisonscan.compare.turns import MIRROR, TURN_WORDS, UPRIGHT
+from poisonscan.fingerprint.grids import SIDEWAYS, unpack
 from poisonscan.fingerprint.hashes import hamming
 from poisonscan.fingerprint.working import reduction
 from poisonscan.records import Box, Comparison, Verdict
@@ -89,27 +89,28 @@ def measure(
     before, after = unpack(old), unpack(new)
     close = close_scores(before, after, settings)
     if close is not None:
-        plain = Reading(as_they_are(before.luma, after.luma), before, after, mirrored=False, framed=False)
+        plain = Reading(as_they_are(before.luma, after.luma), before, after)
         return Measurement(plain, settings, same=True, close=close)
-    stretch = (new.height * old.width) / (new.width * old.height)
-    reading = best_reading(before, after, stretch, settings)
+    shapes = Shapes(old.height / old.width, new.height / new.width)
+    reading = best_reading(before, after, shapes, settings)
     near = reading.fit.misfit <= _FAR_OFF * settings.same_misfit
     if detail is not None and near:
-        reading = laid_anew(reading, before, detail(_reduction(reading.window_of_old, old, new)))
+        reading = laid_anew(reading, before, detail(_reduction(reading, old, new)), shapes)
     reading = on_pixels(reading, old, new)
     fit = reading.fit
     fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
-    same = fits or fit.correlation >= settings.same_correlation
+    same = (fits or fit.correlation >= settings.same_correlation) and (reading.plain or is_evidence(fit))
     return Measurement(reading, settings, same, interpolated=near and detail is None)
 
 
-def _reduction(window: Window, old: Fingerprint, new: Fingerprint) -> int:
+def _reduction(reading: Reading, old: Fingerprint, new: Fingerprint) -> int:
     """By how much the new picture's working pixels must be averaged to be as coarse as the old one's were.
 
     A crop may keep every pixel where the whole picture was halved, and would show more texture for that.
     """
     then = old.width / reduction(old.width, old.height)
-    now = new.width / reduction(new.width, new.height) / (window.x1 - window.x0)
+    across, window = new.height if reading.turn in SIDEWAYS else new.width, reading.window_of_old
+    now = across / reduction(new.width, new.height) / (window.x1 - window.x0)
     return 1 << max(round(math.log2(now / then)), 0)
 
 
@@ -123,7 +124,7 @@ def _for_format(old: str, new: str, settings: CompareSettings) -> CompareSetting
 
 
 def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
-    reading, mirrored = found.reading, found.reading.mirrored
+    reading, turn = found.reading, found.reading.turn
     if not found.same:
         return Comparison(Verdict.REPLACED, "another picture: nothing of the old one is recognised", 1.0)
     local, overall = found.scores.local, found.scores.overall
@@ -131,36 +132,34 @@ def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
         return _innocent(reading, _graded(max(local, overall)), settings)
     if found.scores.everywhere or local < 1:
         reason = "the same picture under a pattern that covers all of it"
-        return Comparison(Verdict.BLENDED, reason, _graded(overall), mirrored=mirrored)
-    boxes = tuple(_box(reading, peak.place) for peak in found.scores.peaks)
+        return Comparison(Verdict.BLENDED, reason, _graded(overall), **_turned(turn))
+    boxes = tuple(Box(*reading.on_new(peak.place)) for peak in found.scores.peaks)
     reason = f"the same picture, changed in {len(boxes)} place{'s' if len(boxes) > 1 else ''}"
-    return Comparison(Verdict.EDITED, reason, _graded(local), boxes, mirrored=mirrored)
+    return Comparison(Verdict.EDITED, reason, _graded(local), boxes, **_turned(turn))
 
 
 def _innocent(reading: Reading, score: float, settings: CompareSettings) -> Comparison:
     """The same picture, untouched: a crop if part of the old one is missing or a frame was added."""
-    window, mirrored = reading.fit.window, reading.mirrored
-    words = ", mirrored" if mirrored else ""
+    window, turn = reading.window, reading.turn
+    words = f", {TURN_WORDS[turn]}" if turn != UPRIGHT else ""
+    if reading.tilt:
+        words += f", turned by {abs(math.degrees(reading.tilt.angle)):.1f} degrees"
     if reading.shows_more:
-        return Comparison(Verdict.CROPPED, f"the old picture{words} inside a frame", score, mirrored=mirrored)
-    if window.area < settings.crop_area:
+        return Comparison(Verdict.CROPPED, f"the old picture{words} inside a frame", score, **_turned(turn))
+    if window.area < settings.crop_area or reading.tilt:
         reason = f"a window of the old picture{words}: {window.area:.0%} of its area"
-        return Comparison(Verdict.CROPPED, reason, score, window=_clipped(window), mirrored=mirrored)
+        return Comparison(Verdict.CROPPED, reason, score, window=_clipped(window), **_turned(turn))
     reason = f"the same picture{words}, re-encoded, resized or toned"
-    return Comparison(Verdict.REENCODED, reason, score, mirrored=mirrored)
+    return Comparison(Verdict.REENCODED, reason, score, **_turned(turn))
+
+
+def _turned(turn: int) -> dict[str, Any]:
+    return {"turn": turn, "mirrored": turn == MIRROR}
 
 
 def _graded(score: float) -> float:
     """A score in units of its threshold, on 0..1: 0.5 at the threshold, near 1 far above it."""
     return score / (1 + score)
-
-
-def _box(reading: Reading, place: Window) -> Box:
-    """A place on the coarse grid as a box on the new picture as served."""
-    on_new = place if reading.framed else in_new_picture(reading.fit.window, place)
-    if reading.mirrored:
-        return Box(1 - on_new.x1, on_new.y0, 1 - on_new.x0, on_new.y1)
-    return Box(*on_new)
 
 
 def _clipped(window: Window) -> Box:

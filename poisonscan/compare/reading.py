@@ -1,24 +1,38 @@
-"""How a new picture lies over an old one: as it is, mirrored, as a crop or in a frame."""
+"""How a new picture lies over an old one: as it is, turned, mirrored, straightened, as a crop or in a frame."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.align import Alignment, Approach, approach, at_window, pearson, refine
-from poisonscan.compare.geometry import WHOLE, Window, seen_from
-from poisonscan.compare.search import Candidate, candidates, in_a_frame
+from poisonscan.compare.align import Alignment, Approach, approach, at_window, pearsons, refine
+from poisonscan.compare.geometry import WHOLE, Window, on_picture, seen_from
+from poisonscan.compare.search import Candidate, candidates, in_a_frame, small_windows
+from poisonscan.compare.tilt import Levelled, Tilt, levelled, refined, shown_turned_back
+from poisonscan.compare.turns import (
+    EVERY,
+    MIRROR,
+    ROTATIONS,
+    UPRIGHT,
+    composed,
+    inverse,
+    ratio_of,
+    turned,
+    turned_window,
+    views,
+)
 from poisonscan.fingerprint.detail import Detail
-from poisonscan.fingerprint.grids import Grids
+from poisonscan.fingerprint.grids import SIDEWAYS
 
 if TYPE_CHECKING:
-    from poisonscan.config import CompareSettings
-    from poisonscan.records import Fingerprint
+    from collections.abc import Sequence
 
-Shown = TypeVar("Shown", Grids, Detail)
+    from poisonscan.config import CompareSettings
+    from poisonscan.fingerprint.grids import Grids
+    from poisonscan.records import Fingerprint
 
 _SLACK = 0.015  # how far a window may stick out before a frame is looked for, in sides
 _MOST_WINDOWS = 2  # tried; of 300 photos under 105 edits none was read otherwise with a third
@@ -30,6 +44,10 @@ _SETTLED = 0.99  # correlation of the plain view from which no window is looked 
 _WORTH = 0.7  # a crop, mirror or frame must fit this much better than a plain view that does not stick out
 _NEAR = 0.25 / 32  # by how much a border may miss the whole pixels that it is taken for, in sides
 _AS_GOOD = 1.1  # a window on whole pixels may fit this much worse
+_TURNED = 0.7  # correlation from which the whole picture may be a turned one
+_PROMISING = 2.0  # times the misfit of the same picture: what fits no better is not worth turning by degrees
+_AS_IT_IS = 0.8  # share of the area that a window of the whole picture has at the least
+_STRUCTURE = 5.0  # standard deviations of `Alignment.evidence`
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +57,29 @@ class Reading:
     Attributes:
         fit: the alignment.
         coarse, fine: what was aligned: old and new picture, or new and old if `framed`.
-        mirrored: the new picture was mirrored first.
+        turn: the EXIF orientation that takes the old picture to the new one; the new one was turned back by it.
         framed: the new picture shows all of the old one inside a frame, and its cells are those compared.
+        tilt: by how much it was turned back beyond that, if it was straightened.
+        level: the window that it then shows, of which `fit` has the rectangle around all of it.
     """
 
     fit: Alignment
     coarse: Grids
     fine: Grids | Detail
-    mirrored: bool
-    framed: bool
+    turn: int = UPRIGHT
+    framed: bool = False
+    tilt: Tilt | None = None
+    level: Window | None = None
+
+    @property
+    def window(self) -> Window:
+        """The part of the coarse picture that the fine one shows, but for its tilt."""
+        return self.level or self.fit.window
 
     @property
     def window_of_old(self) -> Window:
         """Where all of the new picture lies, in sides of the old one."""
-        return seen_from(self.fit.window, WHOLE) if self.framed else self.fit.window
+        return seen_from(self.fit.window, WHOLE) if self.framed else self.window
 
     @property
     def exact(self) -> bool:
@@ -60,50 +87,139 @@ class Reading:
         return isinstance(self.fine, Detail)
 
     @property
+    def plain(self) -> bool:
+        """Whether the whole of the new picture was laid over the whole of the old one."""
+        return self.turn == UPRIGHT and not self.framed and _AS_IT_IS <= self.window.area <= 1 / _AS_IT_IS
+
+    @property
     def shows_more(self) -> bool:
         """Whether the new picture shows the old one inside a frame."""
         return self.framed or (self.exact and not _inside(self.fit.window))
 
+    def on_new(self, place: Window) -> Window:
+        """A rectangle on the coarse grid on the new picture as it is served."""
+        if not self.framed:
+            place = seen_from(self.window, place)
+            place = on_picture(self.tilt.place(place) if self.tilt else place)
+        return turned_window(place, self.turn)
 
-def best_reading(old: Grids, new: Grids, stretch: float, settings: CompareSettings) -> Reading:
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """Height over width of both pictures."""
+
+    old: float
+    new: float
+
+    def stretch(self, turn: int) -> float:
+        """Height over width of the new picture, turned, over that of the old one."""
+        return ratio_of(self.new, turn) / self.old
+
+
+def best_reading(old: Grids, new: Grids, shapes: Shapes, settings: CompareSettings) -> Reading:
     """The reading under which the pictures agree best.
 
     Args:
         old: grids of the picture as it was.
         new: grids of the picture as it is.
-        stretch: height over width of the new picture, over the same of the old one.
-        settings: how well the plain view must fit for no crop, mirror or frame to be looked for.
+        shapes: of both pictures.
+        settings: how well the plain view must fit for no crop, turn or frame to be looked for.
     """
-    upright, turned = (pearson(old.luma, luma) for luma in (new.luma, new.luma[:, ::-1]))
-    whole = _read(old, new, mirrored=turned > upright)
+    turn = likely_turn(old, new)
+    whole = _whole(old, new, turn)
     # Of a picture that is all but plain, hardly a cell tells that it was moved; correlation does.
     settled = whole.fit.misfit < settings.sure_misfit and whole.fit.correlation >= _LIKELY
     sure = settled or whole.fit.correlation >= _SETTLED
     if sure and _inside(whole.fit.window):
         return whole
-    worth = _WORTH if _inside(whole.fit.window) else 1.0
-    enough = worth * whole.fit.misfit
-    best = min(_windowed(old, new, stretch), key=lambda place: place.begun.misfit, default=None)
+    first = _rotations(turn)
+    reading = _better(whole, _windowed(old, new, shapes, first))
+    if not _same(reading.fit, settings):
+        reading = _tilted(reading, shapes, settings)
+    if not _same(reading.fit, settings):
+        others = [rotation for rotation in ROTATIONS if rotation not in first]
+        reading = _better(reading, [*_small(old, new, shapes), *_windowed(old, new, shapes, others)])
+        if not _same(reading.fit, settings):
+            reading = _tilted(reading, shapes, settings)
+    return reading
+
+
+def likely_turn(old: Grids, new: Grids) -> int:
+    """The orientation under which the whole pictures are most alike.
+
+    Unless the new picture is clearly turned it is taken for upright or mirrored, whichever is more alike.
+    """
+    alike = pearsons(old.luma, views(new.luma))
+    best = int(alike.argmax())
+    if alike[best] >= _TURNED:
+        return inverse(EVERY[best])
+    return MIRROR if alike[1] > alike[0] else UPRIGHT
+
+
+def is_evidence(fit: Alignment) -> bool:
+    """Whether the fine structure of what a window shows is that of the picture, and not one like many."""
+    return fit.evidence >= _STRUCTURE
+
+
+def _same(fit: Alignment, settings: CompareSettings) -> bool:
+    """Whether no better window need be looked for."""
+    return fit.misfit <= settings.same_misfit and is_evidence(fit)
+
+
+def _rotations(turn: int) -> list[int]:
+    """Those to look for windows in first: upright, and what the whole picture looks like."""
+    back = inverse(turn)
+    likely = next(one for one in ROTATIONS if back in (one, composed(one, MIRROR)))
+    return list(dict.fromkeys([UPRIGHT, likely]))
+
+
+def _better(whole: Reading, places: Sequence[_Place]) -> Reading:
+    """The best of some windows, if it fits well enough to be preferred to what is there."""
+    enough = (_WORTH if _inside(whole.fit.window) else 1.0) * whole.fit.misfit
+    best = min(places, key=lambda place: place.begun.misfit, default=None)
     if best is None or best.begun.misfit >= _HOPE * enough:
         return whole
     reading = best.reading()
     return reading if reading.fit.misfit < enough else whole
 
 
-def laid_anew(reading: Reading, old: Grids, detail: Detail) -> Reading:
+def _tilted(reading: Reading, shapes: Shapes, settings: CompareSettings) -> Reading:
+    """The reading with the new picture turned back by some degrees, if it fits better so."""
+    if reading.framed or reading.fit.misfit > _PROMISING * settings.same_misfit:
+        return reading
+    ratio = ratio_of(shapes.new, inverse(reading.turn))
+    found = levelled(reading.coarse.luma, reading.fine.luma, reading.fit, ratio)
+    return reading if found is None else _turned_back(reading, found, reading.fine)
+
+
+def _turned_back(reading: Reading, found: Levelled, fine: Grids | Detail) -> Reading:
+    back = shown_turned_back(fine, found.tilt)
+    return dataclasses.replace(reading, fit=found.fit, fine=back, tilt=found.tilt, level=found.window)
+
+
+def laid_anew(reading: Reading, old: Grids, detail: Detail, shapes: Shapes) -> Reading:
     """The same reading with the new picture measured on the cells of the old one.
 
     Args:
         reading: of the stored grids, which is right to a tenth of a cell.
         old: grids of the picture as it was.
         detail: of the picture as it is.
+        shapes: of both pictures.
     """
-    shown = _mirrored(detail) if reading.mirrored else detail
+    shown = turned(detail, inverse(reading.turn))
+    anew = Reading(reading.fit, old, shown, reading.turn)
+    if reading.tilt:
+        found = Levelled(reading.tilt, reading.window, reading.fit)
+        return _turned_back(anew, refined(old.luma, shown.luma, found), shown)
     start = reading.window_of_old
     fit = refine(old.luma, shown.luma, start, _CLOSER)
     if fit.misfit > reading.fit.misfit:  # on lines finer than a cell the steps may stray
         fit = min(fit, at_window(old.luma, shown.luma, start), key=lambda one: one.misfit)
-    return Reading(fit, old, shown, reading.mirrored, framed=False)
+    anew = dataclasses.replace(anew, fit=fit)
+    if fit.empty or not _inside(fit.window):
+        return anew
+    found = levelled(old.luma, shown.luma, fit, ratio_of(shapes.new, inverse(reading.turn)))
+    return anew if found is None else _turned_back(anew, found, shown)
 
 
 def on_pixels(reading: Reading, old: Fingerprint, new: Fingerprint) -> Reading:
@@ -111,11 +227,16 @@ def on_pixels(reading: Reading, old: Fingerprint, new: Fingerprint) -> Reading:
 
     The fit places borders to a tenth of a cell; a cut is exact, and known from the sizes but for the place.
     """
-    outer, inner = (new, old) if reading.framed else (old, new)
+    if reading.tilt or reading.fit.empty:
+        return reading
+    across, down = (new.height, new.width) if reading.turn in SIDEWAYS else (new.width, new.height)
+    outer, inner = (old.width, old.height), (across, down)
+    if reading.framed:
+        outer, inner = inner, outer
     x0, y0, x1, y1 = reading.fit.window
-    left = round((x0 + x1) / 2 * outer.width - inner.width / 2) / outer.width
-    top = round((y0 + y1) / 2 * outer.height - inner.height / 2) / outer.height
-    exact = Window(left, top, left + inner.width / outer.width, top + inner.height / outer.height)
+    left = round((x0 + x1) / 2 * outer[0] - inner[0] / 2) / outer[0]
+    top = round((y0 + y1) / 2 * outer[1] - inner[1] / 2) / outer[1]
+    exact = Window(left, top, left + inner[0] / outer[0], top + inner[1] / outer[1])
     if np.abs(np.subtract(exact, reading.fit.window)).max() > _NEAR:
         return reading
     fit = at_window(reading.coarse.luma, reading.fine.luma, exact)
@@ -124,61 +245,70 @@ def on_pixels(reading: Reading, old: Fingerprint, new: Fingerprint) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A crop, mirrored crop or frame that is being tried.
+    """A crop or frame, turned or not, that is being tried.
 
     Attributes:
-        coarse, fine, mirrored, framed: as in `Reading`.
+        coarse, fine, turn, framed: as in `Reading`.
         begun: the fit so far.
     """
 
     coarse: Grids
     fine: Grids
-    mirrored: bool
+    turn: int
     framed: bool
     begun: Approach
 
     def reading(self) -> Reading:
         """The fit brought to its end."""
         fit = refine(self.coarse.luma, self.fine.luma, self.begun)
-        return Reading(fit, self.coarse, self.fine, self.mirrored, self.framed)
+        return Reading(fit, self.coarse, self.fine, self.turn, self.framed)
 
 
-def _windowed(old: Grids, new: Grids, stretch: float) -> list[_Place]:
-    """The most promising crops, mirrored crops and frames, each after a few steps of its fit."""
-    found = [(one, False) for one in candidates(old.luma, new.luma, stretch)]
-    found += [(one, True) for one in candidates(new.luma, old.luma, 1 / stretch)]
-    found.sort(key=lambda item: item[0].evidence, reverse=True)
-    if bars := in_a_frame(new.luma, old.luma):
-        found.insert(1, (Candidate(0.0, bars, mirrored=False), True))
-    return [
-        _tried(old, new, one.window, mirrored=one.mirrored, framed=framed)
-        for one, framed in found[:_MOST_WINDOWS]
-    ]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A candidate, with the rotation that the new picture was looked at in."""
+
+    candidate: Candidate
+    rotation: int
+    framed: bool
 
 
-def _tried(old: Grids, new: Grids, window: Window, *, mirrored: bool, framed: bool) -> _Place:
-    shown = _mirrored(new) if mirrored else new
+def _windowed(old: Grids, new: Grids, shapes: Shapes, rotations: Sequence[int]) -> list[_Place]:
+    """The most promising crops and frames, mirrored or not, each after a few steps of its fit."""
+    found: list[_Found] = []
+    for rotation in rotations:
+        shown, stretch = turned(new, rotation).luma, shapes.stretch(rotation)
+        found += [_Found(one, rotation, framed=False) for one in candidates(old.luma, shown, stretch)]
+        found += [_Found(one, rotation, framed=True) for one in candidates(shown, old.luma, 1 / stretch)]
+    found.sort(key=lambda item: item.candidate.evidence, reverse=True)
+    for rotation in rotations:
+        if bars := in_a_frame(turned(new, rotation).luma, old.luma):
+            found.insert(1, _Found(Candidate(0.0, bars, mirrored=False), rotation, framed=True))
+    return [_tried(old, new, one) for one in found[:_MOST_WINDOWS]]
+
+
+def _small(old: Grids, new: Grids, shapes: Shapes) -> list[_Place]:
+    """The same of small crops."""
+    found = small_windows(old.luma, new.luma, shapes.stretch(UPRIGHT))
+    return [_tried(old, new, _Found(one, UPRIGHT, framed=False)) for one in found[:_MOST_WINDOWS]]
+
+
+def _tried(old: Grids, new: Grids, found: _Found) -> _Place:
+    window, mirrored, framed = found.candidate.window, found.candidate.mirrored, found.framed
+    back = composed(found.rotation, MIRROR) if mirrored else found.rotation
+    shown = turned(new, back)
     coarse, fine = (shown, old) if framed else (old, shown)
     # Of a frame the search saw the new picture as it is, with the old one mirrored in it.
-    window = _flipped(window) if framed and mirrored else window
+    window = turned_window(window, MIRROR) if framed and mirrored else window
     begun = approach(coarse.luma, fine.luma, window, _GLANCE)
-    return _Place(coarse, fine, mirrored, framed, begun)
+    return _Place(coarse, fine, inverse(back), framed, begun)
 
 
-def _read(old: Grids, new: Grids, *, mirrored: bool) -> Reading:
+def _whole(old: Grids, new: Grids, turn: int) -> Reading:
     """The plain view: both pictures show the same part."""
-    shown = _mirrored(new) if mirrored else new
-    fit = refine(old.luma, shown.luma, WHOLE)
-    return Reading(fit, old, shown, mirrored, framed=False)
-
-
-def _flipped(window: Window) -> Window:
-    return Window(1 - window.x1, window.y0, 1 - window.x0, window.y1)
+    shown = turned(new, inverse(turn))
+    return Reading(refine(old.luma, shown.luma, WHOLE), old, shown, turn)
 
 
 def _inside(window: Window) -> bool:
     return min(window.x0, window.y0) >= -_SLACK and max(window.x1, window.y1) <= 1 + _SLACK
-
-
-def _mirrored(shown: Shown) -> Shown:
-    return type(shown)(*(plane[..., ::-1] for plane in shown))

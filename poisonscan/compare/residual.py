@@ -26,7 +26,7 @@ from poisonscan.compare.cells import (
 )
 from poisonscan.compare.geometry import WHOLE, Axes, axes, onto_fine, resample
 from poisonscan.compare.noise import CHROMA, LUMA, Plane, unrest
-from poisonscan.compare.robust import robust_fit
+from poisonscan.compare.robust import robust_fit_where
 from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
 
@@ -65,7 +65,7 @@ def luma_plane(reading: Reading, colours: Colours, texture: Array, gain: float) 
     chroma = _on_luma_cells(coarse.chroma)[:, *cells]
     shapes = tone_basis(known, more=4)
     shapes[4:].reshape(4, *known.shape)[:] = *chroma, sharpness, _laid_otherwise(reading)
-    expected = as_grey(robust_fit(shapes, fit.seen.ravel()).fitted).reshape(known.shape)
+    expected = as_grey(robust_fit_where(shapes, fit.seen.ravel(), fit.present)).reshape(known.shape)
     contrast = within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
     busy = hypotenuse(activity(coarse.luma)[cells], smoothed(texture))
     clipping = _clipping(expected, contrast * chroma, contrast * texture)
@@ -73,6 +73,8 @@ def luma_plane(reading: Reading, colours: Colours, texture: Array, gain: float) 
     difference = fit.seen - expected
     if contrast > _STRETCHED:
         difference[_cut_off(known, fit.seen)] = 0
+    if fit.present is not None:
+        difference[~fit.present] = 0
     return Plane(difference, busy, clipping, hypotenuse(expected - known, colours.toned[cells]), model)
 
 
@@ -122,8 +124,11 @@ def colours_of(reading: Reading) -> Colours:
     known = np.stack([np.ones((side, side)), resample(coarse.luma, side, side), *coarse.chroma])[:, *cells]
     shapes = known.reshape(len(known), -1)
     seen = vertical.matrix @ fine.chroma @ horizontal.matrix.T
-    fitted = [robust_fit(shapes, plane.ravel()).fitted for plane in seen]
-    return Colours(Axes(vertical, horizontal), known[2:], seen, np.reshape(fitted, seen.shape))
+    present = fit.present_on(cells, side)
+    fitted = np.reshape([robust_fit_where(shapes, plane.ravel(), present) for plane in seen], seen.shape)
+    if present is not None:
+        seen = np.where(present, seen, fitted)
+    return Colours(Axes(vertical, horizontal), known[2:], seen, fitted)
 
 
 def chroma_planes(reading: Reading, colours: Colours, clipping: Array, gain: float) -> list[Plane]:

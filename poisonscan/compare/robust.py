@@ -10,6 +10,8 @@ import scipy  # its parts load when they are first used, which a process that co
 from poisonscan.compare.order import nth
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from poisonscan.compare.geometry import Array
 
 TUKEY_C = 4.685
@@ -52,6 +54,24 @@ def robust_fit(shapes: Array, target: Array, start: Array | None = None, rounds:
     for _ in range(1, rounds):
         fit = _round(equations, shapes * fit.weights, ridge)
     return fit
+
+
+def robust_fit_where(
+    shapes: Array, target: Array, there: NDArray[np.bool_] | None, start: Array | None = None
+) -> Array:
+    """(n,): what shapes add up to everywhere, fitted where the target counts; arguments as for `robust_fit`.
+
+    Args:
+        shapes: (k, n).
+        target: (n,).
+        there: n cells in any shape; None where all count.
+        start: weights of an earlier fit to all cells.
+    """
+    if there is None:
+        return robust_fit(shapes, target, start).fitted
+    counts = there.ravel()
+    fitted: Array = robust_fit(shapes[:, counts], target[counts]).solution @ shapes
+    return fitted
 
 
 def _round(equations: Array, weighted: Array, ridge: Array) -> Fit:

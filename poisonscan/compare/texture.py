@@ -90,6 +90,8 @@ def in_common(fit: Alignment, coarse: Grids, fine: Grids | Detail) -> Common:
     before, after = _squares(coarse), _resampled(fit, fine)
     if isinstance(fine, Detail):
         most = _open_border(before, fit.window)[cells]
+        if fit.present is not None:
+            most[~fit.present] = np.inf
         return Common(before[cells], after, most, most, *cells)
     most, calm = before, before[cells]
     if moved(fit.window):

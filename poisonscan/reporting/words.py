@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 VERDICT_SENTENCES: Mapping[Verdict, str] = {
     Verdict.IDENTICAL: "The URL serves the very bytes of the snapshot.",
     Verdict.SAME_PIXELS: "Only the container or its metadata changed; the coded picture is the same.",
-    Verdict.REENCODED: "The same picture, compressed again, resized, mildly toned or mirrored.",
+    Verdict.REENCODED: "The same picture, compressed again, resized, mildly toned, turned or mirrored.",
     Verdict.CROPPED: "A window of the same picture, or the picture in a plain frame.",
     Verdict.EDITED: "The same picture with a local change; the boxes say where.",
     Verdict.BLENDED: "The same picture with a pattern laid over all of it.",

@@ -66,8 +66,9 @@ JUDGEMENT = [
     pa.field("tone_hue", pa.float32()),
     pa.field("rendering", pa.string()),
     pa.field("weak_baseline", pa.bool_()),
+    pa.field("turn", pa.int8()),
 ]
-LATER = frozenset({"toned", "tone_strength", "tone_hue", "renderings", "rendering", "weak_baseline"})
+LATER = frozenset({"toned", "tone_strength", "tone_hue", "renderings", "rendering", "weak_baseline", "turn"})
 """Columns that snapshots and runs of an earlier version may lack."""
 
 SNAPSHOT_ROWS = pa.schema(

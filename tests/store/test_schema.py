@@ -69,12 +69,13 @@ def test_a_judgement_survives_the_way_to_disk() -> None:
         Box(0, 0.25, 1, 1),
         mirrored=True,
         tone_strength=0.5,
+        turn=2,
     )
     row = judgement_row(judged)
     (back,) = pa.Table.from_pylist([row], schema=pa.schema(schema.JUDGEMENT)).to_pylist()
     assert back["boxes"] == [[0, 0, 0.5, 1]]
     assert back["window"] == [0, 0.25, 1, 1]
-    assert (back["tone_strength"], back["tone_hue"]) == (0.5, None)
+    assert (back["tone_strength"], back["tone_hue"], back["turn"]) == (0.5, None, 2)
     assert (back["verdict"], back["phash_distance"], back["mirrored"]) == ("cropped", 9, True)
 
 
