@@ -101,8 +101,9 @@ class Alignment:
         everywhere = np.zeros((_SIDE, _SIDE), np.bool_)
         everywhere[self.rows, self.columns] = self.present
         factor = _SIDE // side
-        whole: NDArray[np.bool_] = everywhere.reshape(side, factor, side, factor).all(axis=(1, 3))[cells]
-        return whole
+        whole = np.logical_and.reduce(everywhere.reshape(side, factor, side, factor), axis=(1, 3))
+        within_them: NDArray[np.bool_] = whole[cells]
+        return within_them
 
     @cached_property
     def _shown(self) -> tuple[Array, Array]:
@@ -296,7 +297,8 @@ def at_window(
     """Fit the tone curve alone, the window being known.
 
     Args:
-        coarse, fine: as for `approach`.
+        coarse: as for `approach`.
+        fine: likewise.
         window: of the coarse picture.
         weights: as for `robust_fit`.
         present: (32, 32), which cells of the coarse picture the fine one shows, if not all of its window.

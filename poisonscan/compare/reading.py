@@ -1,4 +1,4 @@
-"""How a new picture lies over an old one: as it is, turned, mirrored, straightened, as a crop or in a frame."""
+"""How a new picture lies over an old one: as it is, turned, mirrored, straightened, cropped or framed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Reading:
     Attributes:
         fit: the alignment.
         coarse, fine: what was aligned: old and new picture, or new and old if `framed`.
-        turn: the EXIF orientation that takes the old picture to the new one; the new one was turned back by it.
+        turn: the EXIF orientation that takes the old picture to the new one, which was turned back by it.
         framed: the new picture shows all of the old one inside a frame, and its cells are those compared.
         tilt: by how much it was turned back beyond that, if it was straightened.
         level: the window that it then shows, of which `fit` has the rectangle around all of it.
@@ -193,8 +193,9 @@ def _tilted(reading: Reading, shapes: Shapes, settings: CompareSettings) -> Read
 
 
 def _turned_back(reading: Reading, found: Levelled, fine: Grids | Detail) -> Reading:
-    back = shown_turned_back(fine, found.tilt)
-    return dataclasses.replace(reading, fit=found.fit, fine=back, tilt=found.tilt, level=found.window)
+    tilt = found.tilt
+    back = shown_turned_back(fine, tilt)
+    return dataclasses.replace(reading, fit=found.fit, fine=back, tilt=tilt, level=found.window)
 
 
 def laid_anew(reading: Reading, old: Grids, detail: Detail, shapes: Shapes) -> Reading:
@@ -209,8 +210,8 @@ def laid_anew(reading: Reading, old: Grids, detail: Detail, shapes: Shapes) -> R
     shown = turned(detail, inverse(reading.turn))
     anew = Reading(reading.fit, old, shown, reading.turn)
     if reading.tilt:
-        found = Levelled(reading.tilt, reading.window, reading.fit)
-        return _turned_back(anew, refined(old.luma, shown.luma, found), shown)
+        so_far = Levelled(reading.tilt, reading.window, reading.fit)
+        return _turned_back(anew, refined(old.luma, shown.luma, so_far), shown)
     start = reading.window_of_old
     fit = refine(old.luma, shown.luma, start, _CLOSER)
     if fit.misfit > reading.fit.misfit:  # on lines finer than a cell the steps may stray

@@ -193,7 +193,7 @@ def _templates(fine: Array, heights: NDArray[np.intp], widths: NDArray[np.intp],
 
 @lru_cache
 def _shrunk(side: int, fine_side: int) -> Array:
-    """(side + 1, side, fine_side): for each n, what makes n cells of one axis of a grid, and 0 in the others."""
+    """(side + 1, side, fine_side): for each n, what makes n cells of an axis, and 0 in the others."""
     shrunk = np.zeros((side + 1, side, fine_side))
     for n in range(1, side + 1):
         shrunk[n, :n] = resample(np.eye(fine_side), n, fine_side)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy
 
 from poisonscan.compare.align import Alignment, approach, at_window
-from poisonscan.compare.geometry import Window, within
+from poisonscan.compare.geometry import WHOLE, Window, within
 from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
 from poisonscan.records import LUMA_SIDE
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from poisonscan.fingerprint.grids import Grids
 
     Flags = NDArray[np.bool_]
-
-Shown = TypeVar("Shown", Grids, Detail)
 
 MOST_DEGREES = 6.0
 """What is turned further is another picture: straightening a photo takes 5 degrees at most."""
@@ -129,7 +127,7 @@ def _fitted(coarse: Array, fine: Array, tilt: Tilt, window: Window) -> tuple[flo
     angle, most = tilt.angle, math.radians(1.5 * MOST_DEGREES)
     for _ in range(_ROUNDS):
         angle = min(max(angle, -most), most)
-        turned = _resampled(fine[None], Tilt(angle, tilt.ratio), Window(0.0, 0.0, 1.0, 1.0))[0]
+        turned = _resampled(fine[None], Tilt(angle, tilt.ratio), WHOLE)[0]
         at = approach(coarse, turned, window, 1, tilt.ratio)
         if at.lost:
             break
@@ -145,13 +143,11 @@ def turned_back(fine: Array, tilt: Tilt) -> Array:
     return turned
 
 
-def shown_turned_back(shown: Shown, tilt: Tilt) -> Shown:
+def shown_turned_back(shown: Grids | Detail, tilt: Tilt) -> Grids | Detail:
     """Grids or a detail over that rectangle."""
-    planes = [
-        _resampled(np.atleast_3d(plane).reshape(-1, *plane.shape[-2:]), tilt, tilt.around).reshape(plane.shape)
-        for plane in shown
-    ]
-    return type(shown)(*planes)
+    side_by_side = [plane.reshape(-1, *plane.shape[-2:]) for plane in shown]
+    back = [_resampled(planes, tilt, tilt.around) for planes in side_by_side]
+    return type(shown)(*(planes.reshape(plane.shape) for planes, plane in zip(back, shown, strict=True)))
 
 
 def _resampled(planes: Array, tilt: Tilt, part: Window) -> Array:
@@ -184,5 +180,6 @@ def shown_cells(tilt: Tilt, window: Window) -> Flags:
     across, down = tilt.tilted(*np.meshgrid(x, y))
     there = (np.minimum(across, down) >= _MARGIN) & (np.maximum(across, down) <= 1 - _MARGIN)
     whole = there[:-1, :-1] & there[1:, :-1] & there[:-1, 1:] & there[1:, 1:]
-    cells: Flags = whole.reshape(LUMA_SIDE, _POINTS, LUMA_SIDE, _POINTS).all(axis=(1, 3))
+    apart = whole.reshape(LUMA_SIDE, _POINTS, LUMA_SIDE, _POINTS)
+    cells: Flags = np.logical_and.reduce(apart, axis=(1, 3))
     return cells
