@@ -14,7 +14,8 @@ from poisonscan.compare.align import as_they_are
 from poisonscan.compare.close import close_scores
 from poisonscan.compare.reading import Reading, Shapes, best_reading, is_evidence, laid_anew, on_pixels
 from poisonscan.compare.score import Scores, scores
-from poisonscan.compare.turns import MIRROR, TURN_WORDS, UPRIGHT
+from poisonscan.compare.surround import Surround, surround_of
+from poisonscan.compare.turns import MIRROR, TURN_WORDS, UPRIGHT, inverse
 from poisonscan.fingerprint.grids import SIDEWAYS, unpack
 from poisonscan.fingerprint.hashes import hamming
 from poisonscan.fingerprint.working import reduction
@@ -42,6 +43,7 @@ class Measurement:
         same: whether they agree well enough to be one picture at all.
         close: their scores, if they agree as they are.
         interpolated: whether the new picture's detail would say more, but was not at hand.
+        surround: what lies around the old picture, if the new one shows more.
     """
 
     reading: Reading
@@ -49,6 +51,7 @@ class Measurement:
     same: bool
     close: Scores | None = None
     interpolated: bool = False
+    surround: Surround | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -100,7 +103,8 @@ def measure(
     fit = reading.fit
     fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
     same = (fits or fit.correlation >= settings.same_correlation) and (reading.plain or is_evidence(fit))
-    return Measurement(reading, settings, same, interpolated=near and detail is None)
+    around = surround_of(reading, before, shapes.old, shapes.stretch(inverse(reading.turn))) if same else None
+    return Measurement(reading, settings, same, interpolated=near and detail is None, surround=around)
 
 
 def _reduction(reading: Reading, old: Fingerprint, new: Fingerprint) -> int:
@@ -127,9 +131,11 @@ def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
     reading, turn = found.reading, found.reading.turn
     if not found.same:
         return Comparison(Verdict.REPLACED, "another picture: nothing of the old one is recognised", 1.0)
+    if found.surround and not found.surround.is_frame:
+        return _surrounded(found, found.surround)
     local, overall = found.scores.local, found.scores.overall
     if max(local, overall) < 1:
-        return _innocent(reading, _graded(max(local, overall)), settings)
+        return _innocent(found, _graded(max(local, overall)), settings)
     if found.scores.everywhere or local < 1:
         reason = "the same picture under a pattern that covers all of it"
         return Comparison(Verdict.BLENDED, reason, _graded(overall), **_turned(turn))
@@ -138,14 +144,28 @@ def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
     return Comparison(Verdict.EDITED, reason, _graded(local), boxes, **_turned(turn))
 
 
-def _innocent(reading: Reading, score: float, settings: CompareSettings) -> Comparison:
+def _surrounded(found: Measurement, surround: Surround) -> Comparison:
+    """The old picture within something that is no frame, whatever was done to the picture itself."""
+    boxes, turned = tuple(Box(*box) for box in surround.boxes), _turned(found.reading.turn)
+    words = f"the old picture inside {surround.words}: {1 - surround.share:.0%} of the new one's area"
+    if surround.outweighs and not surround.plain:
+        return Comparison(Verdict.REPLACED, words, 1.0, boxes, **turned)
+    if found.scores.local >= 1:
+        boxes += tuple(Box(*found.reading.on_new(peak.place)) for peak in found.scores.peaks)
+    score = max(found.scores.local, found.scores.overall, surround.loudness)
+    return Comparison(Verdict.EDITED, words, _graded(score), boxes, **turned)
+
+
+def _innocent(found: Measurement, score: float, settings: CompareSettings) -> Comparison:
     """The same picture, untouched: a crop if part of the old one is missing or a frame was added."""
+    reading = found.reading
     window, turn = reading.window, reading.turn
     words = f", {TURN_WORDS[turn]}" if turn != UPRIGHT else ""
     if reading.tilt:
         words += f", turned by {abs(math.degrees(reading.tilt.angle)):.1f} degrees"
     if reading.shows_more:
-        return Comparison(Verdict.CROPPED, f"the old picture{words} inside a frame", score, **_turned(turn))
+        frame = found.surround.words if found.surround else "a narrow frame"
+        return Comparison(Verdict.CROPPED, f"the old picture{words} inside {frame}", score, **_turned(turn))
     if window.area < settings.crop_area or reading.tilt:
         reason = f"a window of the old picture{words}: {window.area:.0%} of its area"
         return Comparison(Verdict.CROPPED, reason, score, window=_clipped(window), **_turned(turn))

@@ -289,9 +289,13 @@ def _windowed(old: Grids, new: Grids, shapes: Shapes, rotations: Sequence[int]) 
 
 
 def _small(old: Grids, new: Grids, shapes: Shapes) -> list[_Place]:
-    """The same of small crops."""
-    found = small_windows(old.luma, new.luma, shapes.stretch(UPRIGHT))
-    return [_tried(old, new, _Found(one, UPRIGHT, framed=False)) for one in found[:_MOST_WINDOWS]]
+    """The same of small crops, and of wide frames."""
+    stretch = shapes.stretch(UPRIGHT)
+    crops, frames = small_windows(old.luma, new.luma, stretch), small_windows(new.luma, old.luma, 1 / stretch)
+    found = [_Found(one, UPRIGHT, framed=False) for one in crops]
+    found += [_Found(one, UPRIGHT, framed=True) for one in frames]
+    found.sort(key=lambda item: item.candidate.evidence, reverse=True)
+    return [_tried(old, new, one) for one in found[:_MOST_WINDOWS]]
 
 
 def _tried(old: Grids, new: Grids, found: _Found) -> _Place:
