@@ -18,7 +18,6 @@ from poisonscan.redteam.pictures import draw
 from tests.compare.pairs import MANY, original
 
 if TYPE_CHECKING:
-
     from poisonscan.records import Comparison
 
 SEEDS = range(4)
