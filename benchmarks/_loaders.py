@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import multiprocessing
 import os
 import warnings
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from torchvision.io import ImageReadMode, decode_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkProcess
 
     from numpy.typing import NDArray
 
@@ -32,20 +35,64 @@ _MODES = (
     cv2.IMREAD_REDUCED_COLOR_2,
 )
 
+_FORKS = multiprocessing.get_context("fork")  # a new process need not load torch anew
 _WITH_ALPHA = (ImageReadMode.GRAY_ALPHA, ImageReadMode.RGB_ALPHA)
 
 
 def outcomes(body: bytes) -> dict[str, str]:
     """What each loader makes of a file, by its name: a digest of shape and pixels, or the error's name."""
-    found = {}
+    return {name: _outcome(body, name) for name in LOADERS}
+
+
+def _outcome(body: bytes, name: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a loader's doubts are no outcome
-        for name, load in LOADERS.items():
+        try:
+            return _digest(LOADERS[name](body))
+        except Exception as error:  # noqa: BLE001 - whatever a loader raises is what comes of the file
+            return type(error).__name__
+
+
+class Isolated:
+    """`outcomes` in a process that a loader may end: "crash" is an outcome too, and a new one goes on."""
+
+    def __init__(self) -> None:
+        self.crashes = 0
+        self._process, self._pipe = self._started()
+
+    def outcomes(self, body: bytes) -> dict[str, str]:
+        """As the function of that name."""
+        found: dict[str, str] = {}
+        for name in LOADERS:
             try:
-                found[name] = _digest(load(body))
-            except Exception as error:  # noqa: BLE001 - whatever a loader raises is what comes of the file
-                found[name] = type(error).__name__
-    return found
+                self._pipe.send((body, name))
+                found[name] = self._pipe.recv()
+            except (EOFError, ConnectionError):
+                self.crashes += 1
+                found[name] = "crash"
+                self.close()
+                self._process, self._pipe = self._started()
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.join()
+
+    @staticmethod
+    def _started() -> tuple[ForkProcess, Connection]:
+        ours, theirs = _FORKS.Pipe()
+        process = _FORKS.Process(target=_answer, args=(theirs, ours))
+        process.start()
+        theirs.close()
+        return process, ours
+
+
+def _answer(pipe: Connection, parents: Connection) -> None:
+    parents.close()  # or the end of the parent would never be noticed
+    with muted(), contextlib.suppress(EOFError):
+        while True:
+            pipe.send(_outcome(*pipe.recv()))
 
 
 @contextlib.contextmanager

@@ -19,15 +19,16 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from _common import Goal, machine, show, verdict_on
-from _loaders import LOADERS, muted, outcomes
+from _loaders import LOADERS, Isolated, outcomes
 from _rewriting import FORMATS, rewritten
 
 from poisonscan.fingerprint.essence import essence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SEED = 20_261
+_TOLD = 1_000
 LEAST_EQUAL = 0.2
 """Share of cases that must have the essence of another file: where none has, the claim holds of nothing."""
 
@@ -37,6 +38,7 @@ class Trial:
 
     Args:
         image_format: one of `FORMATS`.
+        load: gives what each loader makes of a file.
 
     Attributes:
         counts: cases by what they were: "none" without an essence, "repeated" bytes, "first" of an essence,
@@ -44,8 +46,9 @@ class Trial:
         counterexamples: the two files and what came of both, for each.
     """
 
-    def __init__(self, image_format: str) -> None:
+    def __init__(self, image_format: str, load: Callable[[bytes], Mapping[str, str]] = outcomes) -> None:
         self.image_format = image_format
+        self._load = load
         self.counts: Counter[str] = Counter()
         self.counterexamples: list[tuple[bytes, bytes, dict[str, tuple[str, str]]]] = []
         self._first: dict[str, bytes] = {}
@@ -67,8 +70,8 @@ class Trial:
     def _compare(self, found: str, body: bytes) -> None:
         self.counts["equal"] += 1
         if found not in self._outcomes:
-            self._outcomes[found] = outcomes(self._first[found])
-        before, now = self._outcomes[found], outcomes(body)
+            self._outcomes[found] = self._load(self._first[found])
+        before, now = self._outcomes[found], self._load(body)
         self.counts["readable"] += any("(" in outcome for outcome in now.values())
         apart = {name: (before[name], now[name]) for name in LOADERS if before[name] != now[name]}
         if apart:
@@ -110,10 +113,15 @@ def main() -> int:
 
 def tried(image_format: str, cases: int, seed: int) -> Trial:
     """Rewrite so many files of a format and look at each."""
-    trial, random = Trial(image_format), Random(f"{seed} {image_format}")
-    with muted():
-        for _ in range(cases):
-            trial.case(rewritten(image_format, random)[1])
+    loaders, random = Isolated(), Random(f"{seed} {image_format}")
+    trial = Trial(image_format, loaders.outcomes)
+    for number in range(cases):
+        trial.case(rewritten(image_format, random)[1])
+        if number % _TOLD == 0:
+            print(
+                f"{image_format} {number:,}: {dict(trial.counts)}, {loaders.crashes} crashes", file=sys.stderr
+            )
+    loaders.close()
     return trial
 
 
