@@ -32,6 +32,7 @@ _OVERHANG = 0.03
 _LEAST_SIDE = 0.2  # of a window; the smallest that is looked for has 0.22
 _LEAST_CELLS = 6  # on each axis, of 32: fewer say nothing about a picture
 _CLIPPED = 4.5  # times the median size: no cell says more about the fine structure
+_SPREAD = 1.5  # times the rms, if that is more
 _SUREST = 0.999  # correlation that counts at most, for Fisher's z
 _LEAST_CONTRAST = 8.0  # grey levels; below it a picture is all but flat
 _GREY_SHIFT = 32.0  # grey levels by which toning may move a flat picture
@@ -90,7 +91,8 @@ class Alignment:
         structure = [laplacian(values) for values in (self.expected, self.seen)]
         if self.present is not None:
             structure = [values[self.present] for values in structure]
-        most = [_CLIPPED * median(np.abs(values)) for values in structure]
+        # Of objects on a plain ground the median is next to nothing.
+        most = [max(_CLIPPED * median(np.abs(values)), _SPREAD * deviation(values)) for values in structure]
         one, other = (np.clip(values, -end, end) for values, end in zip(structure, most, strict=True))
         return math.atanh(within(pearson(one, other), (-_SUREST, _SUREST))) * math.sqrt(one.size - 3)
 

@@ -12,10 +12,12 @@ import numpy as np
 
 from poisonscan.compare.align import as_they_are
 from poisonscan.compare.close import close_scores
+from poisonscan.compare.mask import masked
 from poisonscan.compare.reading import Reading, Shapes, best_reading, is_evidence, laid_anew, on_pixels
 from poisonscan.compare.score import Scores, scores
 from poisonscan.compare.surround import Surround, surround_of
 from poisonscan.compare.turns import MIRROR, TURN_WORDS, UPRIGHT, inverse
+from poisonscan.compare.warp import warped
 from poisonscan.fingerprint.grids import SIDEWAYS, unpack
 from poisonscan.fingerprint.hashes import hamming
 from poisonscan.fingerprint.working import reduction
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from poisonscan.compare.geometry import Window
     from poisonscan.config import CompareSettings
     from poisonscan.fingerprint.detail import Look
+    from poisonscan.fingerprint.grids import Grids
     from poisonscan.records import Fingerprint
 
 _LEAST_GAIN = 0.25  # of the old contrast; toning keeps half or more, a stand-in none
 _FAR_OFF = 1.5  # of the misfit up to which it is the same picture: beyond, a closer look changes nothing
+_RESTLESS = 0.25  # score from which it is asked whether a picture is warped: none that were had less than 0.4
 _PALETTED = frozenset({"GIF", "PNG"})
 _PALETTE_ENERGY = 2.5  # 256 colours for a photo move single cells: 1 of 110 reaches 1.4 times a threshold
 
@@ -52,6 +56,20 @@ class Measurement:
     close: Scores | None = None
     interpolated: bool = False
     surround: Surround | None = None
+
+    @property
+    def innocent(self) -> bool:
+        """Whether nothing speaks against the picture."""
+        if not self.same or (self.surround and not self.surround.is_frame):
+            return False
+        return max(self.scores.local, self.scores.overall, self.warped) < 1
+
+    @cached_property
+    def warped(self) -> float:
+        """How far the picture's pixels were moved, in units of what counts; asked only where much is left."""
+        if self.close or not self.reading.exact or max(self.scores.local, self.scores.overall) < _RESTLESS:
+            return 0.0
+        return warped(self.reading.fit)
 
     @cached_property
     def scores(self) -> Scores:
@@ -90,21 +108,43 @@ def measure(
     """
     settings = _for_format(old.format, new.format, settings)
     before, after = unpack(old), unpack(new)
+    plain = Reading(as_they_are(before.luma, after.luma), before, after)
     close = close_scores(before, after, settings)
     if close is not None:
-        plain = Reading(as_they_are(before.luma, after.luma), before, after)
-        return Measurement(plain, settings, same=True, close=close)
+        found = Measurement(plain, settings, same=True, close=close)
+    else:
+        found = _fitted(old, new, settings, detail)
+    if found.innocent:
+        return found
+    shapes = Shapes(old.height / old.width, new.height / new.width)
+    picture = after if detail is None else detail(_reduction(plain, old, new))
+    reading = masked(before, picture, shapes, settings)
+    within = reading and _measured(reading, before, shapes, settings, interpolated=detail is None)
+    return within if within and within.innocent else found
+
+
+def _fitted(
+    old: Fingerprint, new: Fingerprint, settings: CompareSettings, detail: Look | None
+) -> Measurement:
+    """Of pictures that do not agree as they are."""
+    before, after = unpack(old), unpack(new)
     shapes = Shapes(old.height / old.width, new.height / new.width)
     reading = best_reading(before, after, shapes, settings)
     near = reading.fit.misfit <= _FAR_OFF * settings.same_misfit
     if detail is not None and near:
         reading = laid_anew(reading, before, detail(_reduction(reading, old, new)), shapes)
     reading = on_pixels(reading, old, new)
+    return _measured(reading, before, shapes, settings, interpolated=near and detail is None)
+
+
+def _measured(
+    reading: Reading, before: Grids, shapes: Shapes, settings: CompareSettings, *, interpolated: bool
+) -> Measurement:
     fit = reading.fit
     fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
     same = (fits or fit.correlation >= settings.same_correlation) and (reading.plain or is_evidence(fit))
     around = surround_of(reading, before, shapes.old, shapes.stretch(inverse(reading.turn))) if same else None
-    return Measurement(reading, settings, same, interpolated=near and detail is None, surround=around)
+    return Measurement(reading, settings, same, interpolated=interpolated, surround=around)
 
 
 def _reduction(reading: Reading, old: Fingerprint, new: Fingerprint) -> int:
@@ -134,6 +174,9 @@ def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
     if found.surround and not found.surround.is_frame:
         return _surrounded(found, found.surround)
     local, overall = found.scores.local, found.scores.overall
+    if max(local, overall) < 1 <= found.warped:
+        reason = "the same picture, its pixels moved along a smooth field"
+        return Comparison(Verdict.BLENDED, reason, _graded(found.warped), **_turned(turn))
     if max(local, overall) < 1:
         return _innocent(found, _graded(max(local, overall)), settings)
     if found.scores.everywhere or local < 1:
@@ -163,6 +206,9 @@ def _innocent(found: Measurement, score: float, settings: CompareSettings) -> Co
     words = f", {TURN_WORDS[turn]}" if turn != UPRIGHT else ""
     if reading.tilt:
         words += f", turned by {abs(math.degrees(reading.tilt.angle)):.1f} degrees"
+    if reading.mask:
+        reason = f"the old picture{words} {reading.mask.words}: {window.area:.0%} of its area"
+        return Comparison(Verdict.CROPPED, reason, score, window=_clipped(window), **_turned(turn))
     if reading.shows_more:
         frame = found.surround.words if found.surround else "a narrow frame"
         return Comparison(Verdict.CROPPED, f"the old picture{words} inside {frame}", score, **_turned(turn))

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 _MARGIN = 2.0  # cells beside the old picture that its edge, ringing and halved chroma reach into
-_UNLIKE, _ROUGH = 16.0, 20.0  # grey levels: another colour, and texture, that no codec puts into a plain cell
-_STRAY = 3  # such cells may be: a mark of 4% of the side covers 14 of a detail's
-_MUTED = 40.0  # chroma, of 181: beige has 26, navy 29, a brand's red 80, the pure colours 107 to 134
+UNLIKE, ROUGH = 16.0, 20.0  # grey levels: another colour, and texture, that no codec puts into a plain cell
+STRAY = 3  # such cells may be: a mark of 4% of the side covers 14 of a detail's
+MUTED = 40.0  # chroma, of 181: beige has 26, navy 29, a brand's red 80, the pure colours 107 to 134
 _LARGEST = 0.76  # share of the new picture: a plain ground on which half of each side is left
 _SMALLER = 0.5  # share of the new picture below which the old one is the smaller part of it
 _SOFT = 8.0  # texture that what was blurred may have, nine cells of ten
@@ -79,10 +79,7 @@ class Surround:
         if not self.plain:
             return "a soft copy of itself" if self.is_frame else "something else"
         luma, *chroma = self.colour
-        if math.hypot(*chroma) >= _MUTED:
-            return "a coloured frame"
-        shades = ((40.0, "black"), (215.0, "grey"), (math.inf, "white"))
-        return f"a plain {next(name for end, name in shades if luma < end)} frame"
+        return "a coloured frame" if math.hypot(*chroma) >= MUTED else f"a plain {shade(luma)} frame"
 
 
 class _Around(NamedTuple):
@@ -120,18 +117,24 @@ def surround_of(reading: Reading, old: Grids, ratio: float, stretch: float) -> S
     shown = on_picture(window)
     share = 1 - shown.area / window.area
     stray = _strays(around.planes - np.reshape(colour, (3, 1)), around.texture)
-    plain = stray <= _STRAY
+    plain = stray <= STRAY
     luma, blue, red = colour
     if plain:
-        loudness = max(math.hypot(blue, red) / _MUTED, share / _LARGEST)
+        loudness = max(math.hypot(blue, red) / MUTED, share / _LARGEST)
     else:
         loudness = 0.5 if _is_own_blur(around, old, ratio, stretch) else 1 + stray / around.texture.size
     return Surround(share, loudness, (luma, blue, red), plain, _strips(reading))
 
 
+def shade(luma: float) -> str:
+    """The name of a muted colour, by its luma, 0..255."""
+    shades = ((40.0, "black"), (215.0, "grey"), (math.inf, "white"))
+    return next(name for end, name in shades if luma < end)
+
+
 def _strays(away: Array, texture: Array) -> int:
     """How many cells are of another colour, (3, n), or are rough."""
-    return int(np.count_nonzero((np.abs(away).max(axis=0) > _UNLIKE) | (texture > _ROUGH)))
+    return int(np.count_nonzero((np.abs(away).max(axis=0) > UNLIKE) | (texture > ROUGH)))
 
 
 def _strips(reading: Reading) -> tuple[Window, ...]:
@@ -149,7 +152,7 @@ def _strips(reading: Reading) -> tuple[Window, ...]:
 
 def _cells_around(reading: Reading) -> _Around:
     picture = reading.coarse if reading.framed else reading.fine
-    planes, texture = _planes(picture)
+    planes, texture = planes_of(picture)
     side = texture.shape[0]
     window = seen_from(reading.fit.window, WHOLE) if reading.framed else reading.fit.window
     middles = (np.arange(side) + 0.5) / side
@@ -186,7 +189,7 @@ def _beyond(at: Array, cells: float) -> Flags:
     return flags
 
 
-def _planes(picture: Grids | Detail) -> tuple[Array, Array]:
+def planes_of(picture: Grids | Detail) -> tuple[Array, Array]:
     """(3, side, side) luma, Cb and Cr, and (side, side) texture."""
     luma = picture.luma
     if isinstance(picture, Detail):
@@ -201,7 +204,7 @@ def _planes(picture: Grids | Detail) -> tuple[Array, Array]:
 
 def _is_own_blur(around: _Around, old: Grids, ratio: float, stretch: float) -> bool:
     """Whether what lies around is the old picture itself, enlarged or carried on, and blurred."""
-    if quantile(around.texture, 0.9) > _SOFT or np.count_nonzero(around.texture > _ROUGH) > _STRAY:
+    if quantile(around.texture, 0.9) > _SOFT or np.count_nonzero(around.texture > ROUGH) > STRAY:
         return False
     return any(_explains(copy, around.planes) for copy in _copies(around, old, ratio, stretch))
 
@@ -239,5 +242,5 @@ def _explains(copy: Array, seen: Array) -> bool:
     missed = math.sqrt(mean(away**2) * 3)
     contrast = float(np.sqrt(seen.var(axis=1).sum()))
     far = hypotenuse(away[0], np.abs(away[1:]).max(axis=0))
-    astray = any(np.count_nonzero(far > levels) > _STRAY + share * far.size for levels, share in _ASTRAY)
+    astray = any(np.count_nonzero(far > levels) > STRAY + share * far.size for levels, share in _ASTRAY)
     return missed <= _FAITHFUL[0] + _FAITHFUL[1] * contrast and not astray

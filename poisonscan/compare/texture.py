@@ -89,15 +89,14 @@ def in_common(fit: Alignment, coarse: Grids, fine: Grids | Detail) -> Common:
     cells = fit.rows, fit.columns
     before, after = _squares(coarse), _resampled(fit, fine)
     if isinstance(fine, Detail):
-        most = _open_border(before, fit.window)[cells]
-        if fit.present is not None:
-            most[~fit.present] = np.inf
+        most = _shown(_open_border(before, fit.window), fit)[cells]
         return Common(before[cells], after, most, most, *cells)
     most, calm = before, before[cells]
     if moved(fit.window):
         most = highest_around(before) + _BETWEEN * highest_around(activity(coarse.luma) ** 2)
         calm = calm + after
-    return Common(before[cells], after, _open_border(most, fit.window)[cells], calm, *cells)
+    most = _shown(_open_border(most, fit.window), fit)[cells]
+    return Common(before[cells], after, most, calm, *cells)
 
 
 def moved(window: Window) -> bool:
@@ -117,6 +116,13 @@ def _open_border(most: Array, window: Window) -> Array:
         if outside > STICKS_OUT:
             border[:] = np.inf
     return most
+
+
+def _shown(most: Array, fit: Alignment) -> Array:
+    """Anything may lie in groups of cells of which one is not shown."""
+    everywhere = slice(None), slice(None)
+    groups = fit.present_on(everywhere, TEXTURE_SIDE)
+    return most if groups is None else np.where(on_luma_cells(groups.astype(np.float64)) > 0, most, np.inf)
 
 
 def of_old(fit: Alignment, coarse: Grids, fine: Grids | Detail, *, framed: bool) -> Array:
