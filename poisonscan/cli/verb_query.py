@@ -84,12 +84,12 @@ def _write(parsed: argparse.Namespace, sql: str, console: Console) -> None:
 
 def _print(parsed: argparse.Namespace, sql: str) -> None:
     from poisonscan.stages.answers import Form, write_answer
-    from poisonscan.store.views import open_views
+    from poisonscan.store.isolated import ask_isolated
 
     form = Form(parsed.format or Form.TABLE)
     if form is Form.PARQUET and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal; add --out FILE or a pipe")
-    with open_views(parsed.run_folder, parsed.snapshot) as views, views.ask(sql) as reader, render.unread():
+    with ask_isolated(parsed.run_folder, sql, snapshot=parsed.snapshot) as reader, render.unread():
         if form is Form.TABLE:
             _show(reader)
         else:

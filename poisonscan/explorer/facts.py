@@ -12,6 +12,7 @@ from poisonscan.explorer.filters import Filter
 from poisonscan.explorer.pictures import SIDES
 from poisonscan.explorer.plane import EMBEDDINGS
 from poisonscan.explorer.tints import BY, classes_of
+from poisonscan.store.isolated import ask_isolated
 from poisonscan.store.likeness import neighbours
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def sql(explorer: Explorer, request: Request) -> tuple[str, Facts]:
     error = ""
     try:
         if question.strip():
-            with views.ask(question, timeout_s=SQL_SECONDS) as reader:
+            asked = ask_isolated(views.run, question, snapshot=explorer.snapshot, timeout_s=SQL_SECONDS)
+            with asked as reader:
                 names = reader.schema.names
                 for batch in reader:
                     columns = [column.to_pylist() for column in batch.slice(0, SQL_ROWS + 1).columns]

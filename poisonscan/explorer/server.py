@@ -86,7 +86,7 @@ def opened(
         files = files_of(run, snapshot)
         entry = Pass(listener.getsockname()[1])
         gallery = Gallery(shelf_of(views, files), settings)
-        explorer = Explorer(Catalogue(views), gallery, entry, str(run), tuple(recipes))
+        explorer = Explorer(Catalogue(views), gallery, entry, str(run), tuple(recipes), snapshot)
         config = uvicorn.Config(
             guarded(explorer),
             log_level="warning",

@@ -13,6 +13,8 @@ from poisonscan.errors import UsageError
 from poisonscan.explorer.plane import plane_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from poisonscan.explorer.catalogue import Catalogue
@@ -34,6 +36,7 @@ class Explorer:
         entry: who may come in.
         title: name of the run.
         recipes: useful queries for the SQL page, with their titles.
+        snapshot: where the run's snapshot lies, if it was moved.
     """
 
     catalogue: Catalogue
@@ -41,6 +44,7 @@ class Explorer:
     entry: Pass
     title: str
     recipes: tuple[tuple[str, str], ...] = ()
+    snapshot: Path | None = None
     _plane: Plane | None = None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
     _sizes: dict[int, int] = field(default_factory=dict)

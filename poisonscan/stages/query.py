@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from poisonscan.errors import UsageError
 from poisonscan.files import beside
 from poisonscan.stages.answers import Form, form_of, write_answer
-from poisonscan.store.views import open_views
+from poisonscan.store.isolated import ask_isolated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,14 +48,15 @@ def query(
         snapshot: where the run's snapshot lies, if it was moved.
 
     Raises:
-        UsageError: the statement is no SELECT, is wrong, or names a table that the run lacks.
+        UsageError: the statement is no SELECT, is wrong, names a table that the run lacks, or takes more
+            memory than a question may.
         SnapshotInvalidError: `run` is no such folder, or damaged.
         StorageError: a file cannot be read or written.
     """
     form = form or form_of(out)
     if form is Form.TABLE:
         raise UsageError(f"a table is for people to look at; write {out} as csv, json or parquet")
-    with open_views(run, snapshot) as views, views.ask(sql) as reader, beside(out) as temporary:
+    with ask_isolated(run, sql, snapshot=snapshot) as reader, beside(out) as temporary:
         columns = tuple(reader.schema.names)
         with temporary.open("wb") as sink:
             rows = write_answer(reader, form, sink)

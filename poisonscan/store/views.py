@@ -158,8 +158,12 @@ class Views:
         """The one door through which DuckDB's errors become ours."""
         try:
             yield
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        except duckdb.IOException as error:
             raise StorageError(f"{self.run} cannot be queried: {_one_line(error)}") from error
+        except duckdb.OutOfMemoryException as error:
+            raise UsageError(
+                f"the question takes more memory than there is; ask for less ({_one_line(error)})"
+            ) from error
         except duckdb.Error as error:
             raise UsageError(self._words(error, timer)) from error
         except (pa.ArrowException, OSError) as error:  # DuckDB's, met after the first rows
