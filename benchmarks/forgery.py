@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="forgeries and edits of these names")
     asked = parser.parse_args()
-    chosen = _chosen(asked.first, asked.pictures, varied=asked.varied)
+    chosen = chosen_photos(asked.first, asked.pictures, varied=asked.varied)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
         rows = [row for part in pool.map(partial(judge_photo, only=asked.only), chosen) for row in part]
@@ -187,7 +187,7 @@ def main() -> int:
     return verdict_on(_goals(judged))
 
 
-def _chosen(first: int, count: int, *, varied: bool) -> list[tuple[int, Path, Path]]:
+def chosen_photos(first: int, count: int, *, varied: bool) -> list[tuple[int, Path, Path]]:
     """Number, photo and another photo for each; the other is never among those judged."""
     files = sorted(shared_data("images_varied").rglob("*.jpg")) if varied else photos()
     random.Random(7).shuffle(files)
