@@ -17,6 +17,11 @@ class FetchSettings(Settings):
     timeout_s: float = setting(20.0, "strict deadline per URL in seconds, all retries included", least=0.1)
     connect_timeout_s: float = setting(8.0, "deadline for one connection, TLS included, seconds", least=0.1)
     max_bytes: int = setting(32 * MEBIBYTE, "largest body accepted, bytes, counted while streaming", least=1)
+    body_memory_mib: int = setting(
+        256,
+        "memory per process for bodies received and not yet dealt with, MiB; others wait",
+        least=1,
+    )
     max_redirects: int = setting(5, "redirects followed, each checked again", least=0)
     retries: int = setting(2, "further attempts after connection errors, 429 and 5xx (never 404)", least=0)
     backoff_s: float = setting(0.5, "first pause before a retry; doubles, with jitter", least=0.0)

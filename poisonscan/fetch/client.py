@@ -8,33 +8,51 @@ it is connected to (`dial`), which is the check that counts.
 from __future__ import annotations
 
 import resource
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+from poisonscan.config.model import MEBIBYTE
 from poisonscan.errors import SettingsError
 from poisonscan.fetch import policy
-from poisonscan.fetch.crew import Crew, Job, together
+from poisonscan.fetch.budget import Budget
 from poisonscan.fetch.dial import Dialer
+from poisonscan.fetch.hosts import HostTurns
 from poisonscan.fetch.policy import Failure
 from poisonscan.fetch.pool import Pool
-from poisonscan.fetch.pursuit import Pursuit
+from poisonscan.fetch.pursuit import Pursuit, Tools
 from poisonscan.fetch.resolver import Egress, Endpoint, Resolver, endpoint, permit_of
 from poisonscan.fetch.schedule import Schedule
+from poisonscan.fetch.scheduler import Job, Scheduler, together
+from poisonscan.fetch.stalls import Stalls
 from poisonscan.records import FetchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from types import TracebackType
 
     from poisonscan.config import FetchSettings
-    from poisonscan.fetch.schedule import Turn
     from poisonscan.fetch.url import Target
 
 
 def never() -> bool:
-    """The answer of somebody who does not wish to stop."""
+    """The default of `stopping`."""
     return False
+
+
+class Shared(NamedTuple):
+    """What all fetchers of a process count together.
+
+    Attributes:
+        budget: the bytes of bodies in flight.
+        stalls: of the loop.
+        turns: of single requests at each host.
+    """
+
+    budget: Budget
+    stalls: Stalls
+    turns: HostTurns
 
 
 class Fetcher:
@@ -45,12 +63,16 @@ class Fetcher:
 
     Args:
         settings: limits and permissions.
+        shared: of another one of this process, which is open; the two then count bytes and turns together.
+
+    Attributes:
+        shared: what it counts, once it is open.
 
     Raises:
         SettingsError: `connect_to`, `proxy`, `nameserver`, `allow_addresses` or `user_agent` cannot be used.
     """
 
-    def __init__(self, settings: FetchSettings) -> None:
+    def __init__(self, settings: FetchSettings, shared: Shared | None = None) -> None:
         if not settings.user_agent.isprintable():
             raise SettingsError(
                 f"setting user_agent is {settings.user_agent!r}, but must be one printable line"
@@ -60,33 +82,66 @@ class Fetcher:
         self._egress = Egress(permit_of(settings), only)
         self._nameserver = endpoint("nameserver", settings.nameserver) if settings.nameserver else None
         self._rng = Random()  # noqa: S311 - jitter, no secret
-        self._pool: Pool
+        self._given = shared
+        self.shared: Shared
         self._resolver: Resolver
+        self._tools: Tools
 
     async def __aenter__(self) -> Self:
         """Open the resolver and the pool."""
         _raise_file_limit()
-        self._resolver = Resolver(self._egress, self._nameserver)
-        self._pool = Pool(self._settings, Dialer(self._settings, self._egress, self._resolver))
+        settings = self._settings
+        self.shared = self._given or Shared(
+            Budget(settings.body_memory_mib * MEBIBYTE),
+            Stalls(),
+            HostTurns(settings.per_host, settings.per_host_rate),
+        )
+        stalls = self.shared.stalls
+        self._resolver = Resolver(self._egress, self._nameserver, stalls)
+        pool = Pool(settings, Dialer(settings, self._egress, self._resolver, stalls))
+        self._tools = Tools(pool, self.shared.budget, stalls, self._rng)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections and the resolver."""
-        self._pool.close()
+        self._tools.pool.close()
         await self._resolver.close()
 
     async def fetch(self, url: str) -> FetchResult:
+        """`fetched`, where the body is small or the caller holds few: it is not counted any more.
+
+        Raises:
+            IncompleteError: this machine has no file descriptors or memory left.
+        """
+        async with self.fetched(url) as result:
+            return result
+
+    @asynccontextmanager
+    async def fetched(self, url: str) -> AsyncIterator[FetchResult]:
         """Ask for one URL; what the web does is in the result and never raised.
+
+        Each of its requests, also one that a redirect leads to, takes a turn at its host among those of all
+        single requests. The body counts among those in flight until the block ends.
 
         Raises:
             IncompleteError: this machine has no file descriptors or memory left.
         """
         target = self._admit(url)
         if isinstance(target, Failure):
-            return _refused(url, target)
-        return await self._pursuit(last=False).run(url, target)
+            yield _refused(url, target)
+            return
+        pursuit = self._begin(Job(url, target))
+        async with self.shared.stalls.watched():
+            result = None
+            while result is None:
+                async with self.shared.turns.turn(pursuit.target.host):
+                    result = await pursuit.advance(last=False)
+        try:
+            yield result
+        finally:
+            pursuit.release()
 
     async def fetch_all(
         self,
@@ -96,9 +151,9 @@ class Fetcher:
     ) -> None:
         """Ask for many URLs, in any order, each once; duplicates are asked for again.
 
-        Hosts take turns; `concurrency`, `per_host` and `per_host_rate` hold within one call, by the host
-        written in the URL. Redirects and retries run within their URL's turn; a name that takes long is
-        looked up before it.
+        Hosts take turns; `concurrency`, `per_host` and `per_host_rate` hold within one call, by the host that
+        a request goes to, a redirect's target as well. Retries and redirects at the same host, if it is not
+        paced, run within their URL's turn; a name that takes long is looked up before it.
 
         Args:
             urls: read at once; meant for some ten thousand at a time.
@@ -119,17 +174,15 @@ class Fetcher:
                 refused.append(_refused(url, target))
             else:
                 schedule.add(target.host, Job(url, target))
-        crew = Crew(schedule, self._resolver, self._pursue, handle, stopping)
-        await together([_hand_over(refused, handle, stopping), crew.work(settings.concurrency)])
+        scheduler = Scheduler(schedule, self._resolver, self._begin, handle, stopping)
+        async with self.shared.stalls.watched():
+            await together([_hand_over(refused, handle, stopping), scheduler.work(settings.concurrency)])
 
     def _admit(self, url: str) -> Target | Failure:
         return policy.admit(url, self._settings)
 
-    async def _pursue(self, turn: Turn[Job]) -> FetchResult:
-        return await self._pursuit(last=not turn.more).run(turn.item.url, turn.item.target)
-
-    def _pursuit(self, *, last: bool) -> Pursuit:
-        return Pursuit(self._pool, self._settings, self._rng, last=last)
+    def _begin(self, job: Job) -> Pursuit:
+        return Pursuit(job.url, job.target, self._settings, self._tools)
 
 
 def _way_out(settings: FetchSettings) -> Endpoint | None:

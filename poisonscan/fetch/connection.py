@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from poisonscan.fetch.answer import Answer
 from poisonscan.fetch.failures import LostError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from poisonscan.fetch.budget import Hold
 
 
 class Connection(asyncio.Protocol):
@@ -21,9 +26,10 @@ class Connection(asyncio.Protocol):
         answer: to the request that was sent last, or will be sent first.
         idle: the timer that closes it while nobody asks, None while somebody does.
         closed: whether it can be asked no more.
+        hold: what counts the bytes of the body; None where they are not counted.
     """
 
-    __slots__ = ("_limit", "_waiter", "address", "answer", "closed", "idle", "transport")
+    __slots__ = ("_full", "_limit", "_waiter", "address", "answer", "closed", "hold", "idle", "transport")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -33,6 +39,8 @@ class Connection(asyncio.Protocol):
         self.answer = Answer(limit)
         self.idle: asyncio.TimerHandle | None = None
         self.closed = False
+        self.hold: Hold | None = None
+        self._full = False  # whether nothing is read until there is room
 
     async def ask(self, request: bytes) -> Answer:
         """Send a request and wait until the head of its answer is there, or never will be.
@@ -51,20 +59,29 @@ class Connection(asyncio.Protocol):
             raise answer.error
         return answer
 
-    async def finish(self) -> None:
+    async def finish(self, room: Callable[[], Awaitable[None]]) -> None:
         """Wait for the rest of the answer, or until it is larger than the limit.
+
+        Args:
+            room: awaited before more is read, when `hold` is full.
 
         Raises:
             OSError: there will be no whole body; a `WebError`, one of TLS or one of the system.
         """
         answer = self.answer
         while not answer.ended:
-            await self._more()
+            if self._full:
+                await room()
+                self._read_on()
+            else:
+                await self._more()
         if answer.error is not None:
             raise answer.error
 
     def rest(self, timer: asyncio.TimerHandle) -> None:
-        """Do nothing until somebody asks again or the timer rings, which has to close it."""
+        """Do nothing until it is asked again or the timer rings, which has to close it."""
+        self.hold = None
+        self._read_on()
         self.idle = timer
 
     def wake(self) -> bool:
@@ -79,6 +96,18 @@ class Connection(asyncio.Protocol):
         """Close it; nothing more is read."""
         self.closed = True
         self.transport.abort()
+
+    def _read_on(self) -> None:
+        if self._full and not self.closed:
+            self.transport.resume_reading()
+        self._full = False
+
+    def _count(self) -> None:
+        """Count what came, and read no more for now where that is too much."""
+        if self.hold is None or self.hold.set(self.answer.n_bytes) or self._full or self.answer.ended:
+            return
+        self._full = True
+        self.transport.pause_reading()
 
     async def _more(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
@@ -104,7 +133,8 @@ class Connection(asyncio.Protocol):
             return
         had_head = self.answer.has_head
         self.answer.feed(data)
-        if self.answer.ended or not had_head:
+        self._count()
+        if self.answer.ended or self._full or not had_head:
             self._notify()
         if self.answer.ended and not self.answer.complete:
             self.close()  # broken or too large: the rest is not even read

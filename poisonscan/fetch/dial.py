@@ -12,6 +12,7 @@ from aiohappyeyeballs import start_connection
 from poisonscan.fetch.connection import Connection
 from poisonscan.fetch.failures import ConnectError, WebError
 from poisonscan.fetch.resolver import Endpoint, PrivateAddressError
+from poisonscan.fetch.stalls import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import FetchSettings
     from poisonscan.fetch.resolver import Egress, Resolver
+    from poisonscan.fetch.stalls import Stalls
     from poisonscan.fetch.url import Target
 
 HEAD_START_S = 0.25
@@ -35,12 +37,14 @@ class Dialer:
         settings: time limits, TLS and proxy.
         egress: asked right before every connection; the check that counts.
         resolver: turns names into addresses.
+        stalls: of the loop, which deadlines do not count.
     """
 
-    def __init__(self, settings: FetchSettings, egress: Egress, resolver: Resolver) -> None:
+    def __init__(self, settings: FetchSettings, egress: Egress, resolver: Resolver, stalls: Stalls) -> None:
         self._settings = settings
         self._egress = egress
         self._resolver = resolver
+        self._stalls = stalls
         self._tls = tls_context(insecure=settings.insecure)
 
     async def open(self, target: Target) -> Connection:
@@ -53,7 +57,7 @@ class Dialer:
         tls = self._tls if target.tls and not tunnel else None
         ways = await self._ways(target)
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
+            async with Deadline(self._settings.connect_timeout_s, self._stalls):
                 connection = await self._connect(ways, tls, target.server_name if tls else None)
                 return await self._behind(connection, target) if tunnel else connection
         except (WebError, ssl.SSLError):

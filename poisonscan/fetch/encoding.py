@@ -54,7 +54,7 @@ def undone(body: bytes, codings: Sequence[str], cap: int) -> Generator[int, None
         cap: most bytes to inflate to.
 
     Yields:
-        How many bytes there are beside what was received, after each step of at most `STEP_BYTES`.
+        How many bytes are held after each step of at most `STEP_BYTES`: what is undone and what came of it.
 
     Returns:
         The plain body.
@@ -107,7 +107,7 @@ def _inflated(body: bytes, coding: str, cap: int) -> Generator[int, None, bytes]
                 raise InflatedTooLargeError(f"the {coding} body inflates to more than {cap:,} bytes")
             if not (piece or more or inflater.eof):
                 raise EncodingError(f"the {coding} body is cut short")
-            yield len(plain)
+            yield len(body) + len(plain)
         if coding not in GZIP or body[at : at + 2] != _GZIP_MAGIC:
             return bytes(plain)
 

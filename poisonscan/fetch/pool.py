@@ -10,6 +10,7 @@ from poisonscan.fetch.failures import LostError
 
 if TYPE_CHECKING:
     from poisonscan.config import FetchSettings
+    from poisonscan.fetch.budget import Hold
     from poisonscan.fetch.connection import Connection
     from poisonscan.fetch.dial import Dialer
     from poisonscan.fetch.url import Target
@@ -34,7 +35,7 @@ class Pool:
         fields = f"User-Agent: {settings.user_agent}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
         self._fields = fields.encode("utf-8")
 
-    async def ask(self, target: Target, *, last: bool) -> Connection:
+    async def ask(self, target: Target, hold: Hold, *, last: bool) -> Connection:
         """Send a request for this target and wait for the head of its answer.
 
         A connection that was kept alive and ends without an answer is replaced without a word, as RFC 9110
@@ -42,7 +43,8 @@ class Pool:
 
         Args:
             target: what to ask for.
-            last: whether nobody will ask this host again soon.
+            hold: counts the bytes of the body.
+            last: whether this host will not be asked again soon.
 
         Returns:
             The connection, to be given back.
@@ -53,10 +55,10 @@ class Pool:
         request = self._request(target, close=last or not self._keep_alive)
         while (kept := self._take(target.origin)) is not None:
             try:
-                return await _asked(kept, request)
+                return await _asked(kept, request, hold)
             except (LostError, ConnectionError):
                 continue
-        return await _asked(await self._dialer.open(target), request)
+        return await _asked(await self._dialer.open(target), request, hold)
 
     def give_back(self, target: Target, connection: Connection) -> None:
         """Keep a connection for the next who asks, or close it if its answer was not read to the end."""
@@ -95,7 +97,8 @@ class Pool:
         return head + self._fields + (b"Connection: close\r\n\r\n" if close else b"\r\n")
 
 
-async def _asked(connection: Connection, request: bytes) -> Connection:
+async def _asked(connection: Connection, request: bytes, hold: Hold) -> Connection:
+    connection.hold = hold
     try:
         await connection.ask(request)
     except BaseException:  # also when the deadline ends it

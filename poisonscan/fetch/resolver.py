@@ -17,6 +17,7 @@ from poisonscan.fetch.guard import Permit, permit
 from poisonscan.records import Outcome
 
 if TYPE_CHECKING:
+    from poisonscan.fetch.stalls import Stalls
     from poisonscan.fetch.url import Target
 
 TRY_S = 2.0
@@ -149,10 +150,14 @@ class Resolver:
         egress: where connections may go; addresses it is closed to are dropped. With `egress.only` every
             name leads there, and DNS is never asked.
         nameserver: whom to ask; None for the system's name servers and /etc/hosts.
+        stalls: of the loop, if it is watched; a lookup that a stall let run out of time is made again.
     """
 
-    def __init__(self, egress: Egress, nameserver: Endpoint | None = None) -> None:
+    def __init__(
+        self, egress: Egress, nameserver: Endpoint | None = None, stalls: Stalls | None = None
+    ) -> None:
         self._egress = egress
+        self._stalls = stalls
         self._loop = asyncio.get_running_loop()
         self._answers: dict[str, _Answer] = {}
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
@@ -171,15 +176,15 @@ class Resolver:
             raise answer.error(answer.reason)
         return [Endpoint(address, port) for address in answer.addresses]
 
-    def knows(self, target: Target) -> bool:
-        """Whether nobody need be asked where a target leads."""
+    def is_known(self, target: Target) -> bool:
+        """Whether it is known where a target leads, without asking."""
         return (
             self._egress.only is not None
             or target.literal is not None
             or self._known(target.host) is not None
         )
 
-    async def learn(self, target: Target, patience_s: float | None = None) -> bool:
+    async def ask_about(self, target: Target, patience_s: float | None = None) -> bool:
         """Ask where a target leads, in vain or not, for so long; whether that has an answer then."""
         done, _ = await asyncio.wait([self._inquiry(target.host)], timeout=patience_s)
         return bool(done)
@@ -222,13 +227,20 @@ class Resolver:
         assert self._dns is not None  # noqa: S101 - `resolve` asks nobody when there is a single way out
         pauses = iter(RECONTACT_S)
         while True:
+            stood = self._stood_s()
             try:
                 return await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
             except aiodns.error.DNSError as error:
+                code = error.args[0]
+                if code == pycares.errno.ARES_ETIMEOUT and self._stood_s() - stood > TRY_S / 2:
+                    continue  # the answers were there, and we were not
                 pause = next(pauses, None)
-                if error.args[0] != pycares.errno.ARES_ECONNREFUSED or pause is None:
+                if code != pycares.errno.ARES_ECONNREFUSED or pause is None:
                     raise
             await asyncio.sleep(pause)
+
+    def _stood_s(self) -> float:
+        return self._stalls.total() if self._stalls is not None else 0.0
 
     async def _look_up(self, host: str) -> _Answer:
         try:

@@ -56,12 +56,15 @@ class Schedule(Generic[T]):
         """How many items wait; those in flight are not counted."""
         return self._waiting
 
-    def add(self, host: str, item: T) -> None:
-        """Queue an item behind the others of its host."""
+    def add(self, host: str, item: T, *, first: bool = False) -> None:
+        """Queue an item behind the others of its host, or before them if it has waited already."""
         state = self._hosts.get(host)
         if state is None:
             state = self._hosts[host] = _Host(host)
-        state.queue.append(item)
+        if first:
+            state.queue.appendleft(item)
+        else:
+            state.queue.append(item)
         self._waiting += 1
         if len(state.queue) == 1:
             self._line_up(state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poisonscan.fetch.crew import together
+from poisonscan.fetch.scheduler import together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -17,6 +17,7 @@ from poisonscan.fetch import policy, pool
 from poisonscan.fetch.client import Fetcher
 from poisonscan.fetch.dial import Dialer
 from poisonscan.fetch.resolver import Egress, Endpoint, PrivateAddressError, Resolver
+from poisonscan.fetch.stalls import Stalls
 from poisonscan.fetch.url import Target
 from poisonscan.records import FetchResult, Outcome
 
@@ -283,7 +284,7 @@ async def test_the_last_check_needs_none_before_it(web: Web) -> None:
         async def endpoints(self, host: str, port: int) -> list[Endpoint]:  # noqa: ARG002 - as its base
             return [Endpoint("127.0.0.2", port), Endpoint(LOOPBACK, port)]
 
-    dialer = Dialer(FetchSettings(), Egress(), Fooled(Egress()))
+    dialer = Dialer(FetchSettings(), Egress(), Fooled(Egress()), Stalls())
     for host in ("a.example", LOOPBACK):
         target = policy.admit(f"http://{host}:{web.port}/", FetchSettings(allow_private=True))
         assert isinstance(target, Target)

@@ -123,8 +123,13 @@ def look_again(part: View, context: Context, folder: Path, config: Config) -> No
         if row["row"] not in done:
             by_url[row["url"]].append(row)
 
+    # Each of our requests is followed by one of the vantage's to the same host, and sometimes by four that
+    # confirm it: these take turns of their own, which both sides share, at the other half of the rate.
+    paced = replace(config.fetch, per_host_rate=config.fetch.per_host_rate / 2)
+
     async def work(tools: Worker) -> None:
-        async with Fetcher(part.vantage.applied(config.fetch)) as far, recorder.flushing():
+        applied = part.vantage.applied(paced)
+        async with Fetcher(applied, shared=tools.fetcher.shared) as far, recorder.flushing():
             asker = _Asker(tools, far, config)
 
             async def handle(result: FetchResult) -> None:
@@ -134,8 +139,6 @@ def look_again(part: View, context: Context, folder: Path, config: Config) -> No
 
             await tools.fetcher.fetch_all(by_url, handle, context.stopping)
 
-    # Each of our requests is followed by one of the vantage's to the same host.
-    paced = replace(config.fetch, per_host_rate=config.fetch.per_host_rate / 2)
     worker(paced, config.decode, context.share).run(work)
     recorder.finish(complete=not context.stopping())
 
@@ -143,8 +146,8 @@ def look_again(part: View, context: Context, folder: Path, config: Config) -> No
 class _Asker:
     """Asks both sides and compares.
 
-    The vantage's requests run inside our own request's turn, so that a host has no more of them in flight
-    than `per_host` allows.
+    The vantage's requests run inside our own request's turn, and in turns of single requests, so that a host
+    has no more of them in flight than `per_host` allows, nor has one that many redirect to.
     """
 
     def __init__(self, tools: Worker, far: Fetcher, config: Config) -> None:
@@ -154,7 +157,10 @@ class _Asker:
 
     async def pair(self, row: Row, result: FetchResult) -> Pair:
         """What is served here and there, asked again where it differs."""
-        there_result = await self._far.fetch(result.url)
+        async with self._far.fetched(result.url) as there_result:
+            return await self._pair(row, result, there_result)
+
+    async def _pair(self, row: Row, result: FetchResult, there_result: FetchResult) -> Pair:
         if result.body is not None and result.body == there_result.body:
             comparison = Comparison(Verdict.IDENTICAL, "the same bytes", 0.0)
             return Pair(Answer(result), Answer(there_result), Sight.SAME, comparison)
@@ -171,7 +177,8 @@ class _Asker:
         sides = [(self._far, there), (self._tools.fetcher, here)]
         for _ in range(CONFIRMATIONS):
             for fetcher, before in sides:
-                again = await self._examine(row, await fetcher.fetch(row["url"]), before.picture)
+                async with fetcher.fetched(row["url"]) as result:
+                    again = await self._examine(row, result, before.picture)
                 if not stays(before, again):
                     return False
             sides.reverse()

@@ -18,7 +18,7 @@ import pyarrow as pa
 import uvloop
 
 from poisonscan.domains.evidence import DnsFacts, DnsState, Registration, RegistryState
-from poisonscan.fetch.crew import together
+from poisonscan.fetch.scheduler import together
 from poisonscan.fetch.url import is_sold
 from poisonscan.registry.cache import Cache
 from poisonscan.registry.dns import Dns

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poisonscan.embed.views import View, pixels_of
-from poisonscan.fetch.crew import together
+from poisonscan.fetch.scheduler import together
 from poisonscan.fetch.url import domain_of
 from poisonscan.hunt.model import SIDE
 from poisonscan.records import DecodeFailure, Verdict

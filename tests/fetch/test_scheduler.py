@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poisonscan.config import FetchSettings
-from poisonscan.fetch import crew, resolver
+from poisonscan.fetch import resolver, scheduler
 from poisonscan.fetch.client import Fetcher
 from poisonscan.records import Outcome
 
@@ -25,7 +25,7 @@ TRY_S = 0.6
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolver, "TRY_S", TRY_S)
-    monkeypatch.setattr(crew, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(scheduler, "PATIENCE_S", 0.1)
 
 
 def urls(web: Web, word: str, count: int) -> list[str]:
@@ -53,11 +53,11 @@ async def fetched(
     return results
 
 
-@pytest.mark.parametrize("most", [crew.MOST_AWAITED, 3])
+@pytest.mark.parametrize("most", [scheduler.MOST_AWAITED, 3])
 async def test_names_of_a_silent_server_hold_up_nobody(
     web: Web, dns: Dns, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(crew, "MOST_AWAITED", most)
+    monkeypatch.setattr(scheduler, "MOST_AWAITED", most)
     monkeypatch.setattr(resolver, "TRY_S", 2 * TRY_S)  # a busy machine may take a second over the live ones
     web.on("/p", http(200, b"picture"))
     named(dns, "mute", 4, "mute")

@@ -1,4 +1,4 @@
-"""Those who fetch many URLs at once: turns are taken, lent while a name is looked up, and given back."""
+"""Many URLs at once: hosts take turns, and a turn whose name takes long to look up goes to another URL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
+    from poisonscan.fetch.pursuit import Pursuit
     from poisonscan.fetch.resolver import Resolver
     from poisonscan.fetch.schedule import Schedule, Turn
     from poisonscan.fetch.url import Target
@@ -23,44 +24,47 @@ MOST_AWAITED = 1_024
 
 
 class Job(NamedTuple):
-    """A URL that may be asked for.
+    """A URL that is to be asked for.
 
     Attributes:
         url: as it is written in the list.
-        target: where it leads.
+        target: where the next request goes.
         awaited: whether its name has been waited for without a turn.
+        pursuit: what was done about it before; None at first.
     """
 
     url: str
     target: Target
     awaited: bool = False
+    pursuit: Pursuit | None = None
 
 
-class Crew:
-    """Takes turns until nothing is left.
+class Scheduler:
+    """Runs tasks that take turns until nothing is left.
 
     A silent name server takes seconds to give up on. So that a thousand such names do not hold up all
-    others, a URL whose name is not known soon goes back to the queue, and comes up again when it is.
+    others, a URL whose name is not known soon goes back to the queue, and comes up again when it is. A
+    redirect to another host goes back to the queue as well, for a turn at that host.
 
     Args:
         schedule: whose turn it is.
-        resolver: knows names.
-        pursue: asks for one URL.
+        resolver: looks up names.
+        begin: makes the pursuit of one URL.
         handle: awaited with each result inside the turn.
-        stopping: looked at before each new URL.
+        stopping: looked at before each new turn.
     """
 
     def __init__(
         self,
         schedule: Schedule[Job],
         resolver: Resolver,
-        pursue: Callable[[Turn[Job]], Awaitable[FetchResult]],
+        begin: Callable[[Job], Pursuit],
         handle: Callable[[FetchResult], Awaitable[None]],
         stopping: Callable[[], bool],
     ) -> None:
         self._schedule = schedule
         self._resolver = resolver
-        self._pursue = pursue
+        self._begin = begin
         self._handle = handle
         self._stopping = stopping
         self._clock = asyncio.get_running_loop().time
@@ -72,23 +76,23 @@ class Crew:
         """Work with at most so many URLs in flight.
 
         Raises:
-            Exception: whatever `pursue` and `handle` raise; the URLs in flight are cancelled.
+            Exception: whatever a pursuit and `handle` raise; the URLs in flight are cancelled.
         """
         async with tasks() as self._group:
             self._vacant = min(turns, len(self._schedule))
             while self._vacant:
-                self._call_one()
+                self._start_one()
 
-    def _call_one(self) -> None:
+    def _start_one(self) -> None:
         if self._vacant:
             self._vacant -= 1
-            self._group.create_task(self._member())
+            self._group.create_task(self._take_turns())
 
-    async def _member(self) -> None:
-        """Take turns until nothing is left that this member could ever begin.
+    async def _take_turns(self) -> None:
+        """Take turns until nothing is left that this task could ever begin.
 
-        A release frees at most one turn, and the member that released takes it itself; so a member that
-        finds every host full may go home, and none has to wait for another.
+        A release frees at most one turn, and the task that released takes it itself; so a task that finds
+        every host full may end, and none has to wait for another.
         """
         while not self._stopping():
             turn = self._schedule.take(self._clock())
@@ -102,25 +106,38 @@ class Crew:
         self._vacant += 1
 
     async def _take(self, turn: Turn[Job]) -> None:
-        if not await self._may_go_on(turn.item):
+        job = turn.item
+        if not await self._may_go_on(job):
             self._n_awaited += 1
             self._group.create_task(self._await_name(turn))
             return
-        await self._handle(await self._pursue(turn))
+        pursuit = job.pursuit or self._begin(job)
+        result = await pursuit.advance(last=not turn.more)
+        if result is None:
+            self._put_back(turn, Job(job.url, pursuit.target, pursuit=pursuit))
+            return
+        try:
+            await self._handle(result)
+        finally:
+            pursuit.release()
         self._schedule.release(turn.host)
 
     async def _may_go_on(self, job: Job) -> bool:
-        if job.awaited or self._resolver.knows(job.target) or self._n_awaited >= MOST_AWAITED:
+        if job.awaited or self._resolver.is_known(job.target) or self._n_awaited >= MOST_AWAITED:
             return True
-        return await self._resolver.learn(job.target, PATIENCE_S)
+        return await self._resolver.ask_about(job.target, PATIENCE_S)
 
     async def _await_name(self, turn: Turn[Job]) -> None:
         """Wait for a name without a turn, then put its URL back in the queue."""
-        await self._resolver.learn(turn.item.target)
+        await self._resolver.ask_about(turn.item.target)
         self._n_awaited -= 1
+        self._put_back(turn, turn.item._replace(awaited=True))
+
+    def _put_back(self, turn: Turn[Job], job: Job) -> None:
+        """Give a turn back and queue its URL again, before those that have not begun."""
         self._schedule.release(turn.host)
-        self._schedule.add(turn.host, turn.item._replace(awaited=True))
-        self._call_one()  # everybody may have gone home
+        self._schedule.add(job.target.host, job, first=job.pursuit is not None)
+        self._start_one()  # two turns may be free now, and all other tasks may have ended
 
 
 @asynccontextmanager

@@ -1,0 +1,137 @@
+"""Memory for bodies in flight: what is held, who may go on, and that none waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poisonscan.config.model import MEBIBYTE
+from poisonscan.fetch.budget import Budget, Hold
+from poisonscan.fetch.client import Fetcher
+from poisonscan.records import Outcome
+
+from .conftest import Web, http, settings_for
+
+if TYPE_CHECKING:
+    from poisonscan.records import FetchResult
+
+LARGE = 2 * MEBIBYTE
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["grow", "settle", "release"])), max_size=60))
+def test_one_can_always_go_on_and_what_is_held_is_the_sum(steps: list[tuple[int, str]]) -> None:
+    budget = Budget(10)
+    holds = [budget.hold() for _ in range(6)]
+    growing = list(holds)
+    for number, what in steps:
+        hold = holds[number]
+        if what == "grow" and hold in growing and budget.may_grow(hold):
+            hold.set(hold.n_bytes + 7)
+        elif what != "grow" and hold in growing:
+            growing.remove(hold)
+            (hold.settle if what == "settle" else hold.release)()
+        assert budget.held == sum(hold.n_bytes for hold in holds)
+        assert not growing or any(budget.may_grow(hold) for hold in growing)
+        if budget.held > 10:
+            assert [hold for hold in growing if budget.may_grow(hold)] == growing[:1]
+
+
+async def test_those_that_wait_go_on_when_there_is_room() -> None:
+    budget = Budget(10)
+    eldest, second, third = (budget.hold() for _ in range(3))
+    order: list[str] = []
+
+    async def grow(name: str, hold: Hold) -> None:
+        await hold.room()
+        order.append(name)
+
+    assert eldest.set(8)
+    assert not second.set(3)
+    waiting = [asyncio.create_task(grow("second", second)), asyncio.create_task(grow("third", third))]
+    await asyncio.sleep(0)
+    assert order == []
+    eldest.settle()  # which makes the second the eldest of those that grow
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert order == ["second"]
+    eldest.release()
+    await asyncio.gather(*waiting)
+    assert order == ["second", "third"]
+    assert budget.held == 3
+
+
+async def test_who_stops_waiting_is_forgotten() -> None:
+    budget = Budget(10)
+    eldest, second = budget.hold(), budget.hold()
+    eldest.set(20)
+    task = asyncio.create_task(second.room())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    eldest.release()
+    second.release()
+    assert budget.held == 0
+
+
+async def fetched(web: Web, n: int, handle_s: int = 0, **changes: int) -> tuple[list[FetchResult], int]:
+    """The results, and the most bytes that were held at any time one was handed over."""
+    results: list[FetchResult] = []
+    most = 0
+    async with Fetcher(settings_for(web, body_memory_mib=1, retries=0, **changes)) as fetcher:
+
+        async def keep(result: FetchResult) -> None:
+            nonlocal most
+            most = max(most, fetcher.shared.budget.held)
+            for _ in range(handle_s):
+                await asyncio.sleep(0)
+            results.append(result)
+
+        await fetcher.fetch_all([f"http://h{number}.example/p" for number in range(n)], keep)
+        assert fetcher.shared.budget.held == 0
+    return results, most
+
+
+@pytest.mark.parametrize("handle_s", [0, 50])
+async def test_bodies_that_inflate_wait_for_one_another_and_none_is_lost(web: Web, handle_s: int) -> None:
+    """Forty together would hold 80 MiB; each alone is larger than the budget."""
+    web.on("/p", http(200, gzip.compress(bytes(LARGE)), Content_Encoding="gzip"))
+    results, most = await fetched(web, 40, handle_s)
+    assert {(result.outcome, len(result.body or b"")) for result in results} == {(Outcome.FETCHED, LARGE)}
+    assert len(results) == 40
+    assert most <= MEBIBYTE + 2 * LARGE
+
+
+async def test_bodies_as_they_come_wait_for_one_another_and_none_is_lost(web: Web) -> None:
+    """Chunks, so that no length is known before."""
+
+    async def in_chunks(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(32):
+            writer.write(b"%x\r\n%s\r\n" % (LARGE // 32, bytes(LARGE // 32)))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    web.on("/p", in_chunks)
+    results, most = await fetched(web, 24)
+    assert {(result.outcome, len(result.body or b"")) for result in results} == {(Outcome.FETCHED, LARGE)}
+    assert most <= MEBIBYTE + LARGE + 24 * 262_144  # what each reads at a time
+
+
+async def test_waiting_for_room_is_no_timeout(web: Web) -> None:
+    """The first body is dealt with only when the others have waited; their deadlines stand still meanwhile."""
+    web.on("/p", http(200, bytes(LARGE)))
+    async with Fetcher(settings_for(web, body_memory_mib=1, timeout_s=1.0)) as fetcher:
+        async with fetcher.fetched("http://a.example/p") as first:
+            others = [asyncio.create_task(fetcher.fetch(f"http://{name}.example/p")) for name in "bc"]
+            done, waiting = await asyncio.wait(others, timeout=1.5)
+            assert first.outcome is Outcome.FETCHED
+            assert len(done) <= 1  # the eldest of those that still grow may go on
+        results = [await task for task in (*done, *waiting)]
+    assert {result.outcome for result in results} == {Outcome.FETCHED}
