@@ -27,6 +27,8 @@ A = TypeVar("A")
 
 MOST_QUESTIONS = 16
 """Questions a bundle: 8 to 32 measure alike, and few are asked again when one of them fails."""
+MOST_BYTES = 4 << 20
+"""Bytes of questions a bundle, where their size is known: each is copied twice on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,20 @@ class Bundles(Generic[Q, A]):
         sandbox: makes the calls.
         function: at module level and pure, since a question may come twice; as many answers as questions.
         workers: how many the sandbox has.
+        size_of: bytes that a question takes; no bundle of several takes more than `MOST_BYTES`.
     """
 
     def __init__(
-        self, sandbox: Sandbox, function: Callable[[Sequence[Q]], Sequence[A]], workers: int = 1
+        self,
+        sandbox: Sandbox,
+        function: Callable[[Sequence[Q]], Sequence[A]],
+        workers: int = 1,
+        size_of: Callable[[Q], int] = lambda _: 0,
     ) -> None:
         self._sandbox = sandbox
         self._function = function
         self._most = workers * IN_FLIGHT
+        self._size_of = size_of
         self._waiting: deque[_Asked[Q, A]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -64,10 +72,20 @@ class Bundles(Generic[Q, A]):
 
     def _hand_over(self) -> None:
         while self._waiting and len(self._running) < self._most:
-            bundle = [self._waiting.popleft() for _ in range(min(MOST_QUESTIONS, len(self._waiting)))]
+            bundle = self._bundle()
             task = asyncio.create_task(self._run([asked for asked in bundle if not asked.answer.done()]))
             self._running.add(task)
             task.add_done_callback(partial(self._ended, bundle))
+
+    def _bundle(self) -> list[_Asked[Q, A]]:
+        bundle = [self._waiting.popleft()]
+        size = self._size_of(bundle[0].question)
+        while self._waiting and len(bundle) < MOST_QUESTIONS:
+            size += self._size_of(self._waiting[0].question)
+            if size > MOST_BYTES:
+                break
+            bundle.append(self._waiting.popleft())
+        return bundle
 
     async def _run(self, bundle: Sequence[_Asked[Q, A]]) -> None:
         answers = await self._call(bundle)

@@ -123,7 +123,8 @@ class Fetcher:
         """Ask for one URL; what the web does is in the result and never raised.
 
         Each of its requests, also one that a redirect leads to, takes a turn at its host among those of all
-        single requests. The body counts among those in flight until the block ends.
+        single requests. The body counts among those in flight until the block ends; within it, none is to be
+        waited for that is asked for in this way, too.
 
         Raises:
             IncompleteError: this machine has no file descriptors or memory left.
@@ -132,7 +133,7 @@ class Fetcher:
         if isinstance(target, Failure):
             yield _refused(url, target)
             return
-        pursuit = self._begin(Job(url, target))
+        pursuit = Pursuit(url, target, self._settings, self._tools, nested=True)
         async with self.shared.stalls.watched():
             result = None
             while result is None:
@@ -182,7 +183,7 @@ class Fetcher:
         return policy.admit(url, self._settings)
 
     def _begin(self, job: Job) -> Pursuit:
-        return Pursuit(job.url, job.target, self._settings, self._tools)
+        return Pursuit(job.url, job.target, self._settings, self._tools, nested=False)
 
 
 def _way_out(settings: FetchSettings) -> Endpoint | None:

@@ -14,7 +14,7 @@ from poisonscan.fetch.stalls import Deadline
 from poisonscan.records import FetchResult, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
     from random import Random
 
     from poisonscan.config import FetchSettings
@@ -70,6 +70,7 @@ class Pursuit:
         target: where it leads.
         settings: limits and permissions.
         tools: what it works with.
+        nested: whether its body is asked for while another one is dealt with; see `Budget.hold`.
 
     Attributes:
         target: of the next request.
@@ -83,6 +84,7 @@ class Pursuit:
         "_first",
         "_hold",
         "_n_bytes",
+        "_nested",
         "_passed",
         "_seen",
         "_settings",
@@ -91,11 +93,14 @@ class Pursuit:
         "target",
     )
 
-    def __init__(self, url: str, target: Target, settings: FetchSettings, tools: Tools) -> None:
+    def __init__(
+        self, url: str, target: Target, settings: FetchSettings, tools: Tools, *, nested: bool
+    ) -> None:
         self._url = url
         self._first = self.target = target
         self._settings = settings
         self._tools = tools
+        self._nested = nested
         self._deadline = Deadline(settings.timeout_s, tools.stalls)
         self._passed: list[str] = []
         self._attempts = 1
@@ -161,7 +166,7 @@ class Pursuit:
     async def _exchange(self, *, last: bool) -> bytes | Follow | Failure:
         """One request and its response."""
         self._n_bytes = 0
-        hold = self._hold = self._tools.budget.hold()
+        hold = self._hold = self._tools.budget.hold(nested=self._nested)
         step: bytes | Follow | Failure | None = None
         try:
             connection = await self._tools.pool.ask(self.target, hold, last=last)
@@ -192,7 +197,7 @@ class Pursuit:
         if answer.n_bytes > limit:
             return policy.too_large(self._settings, f"at least {answer.n_bytes:,} bytes")
         try:
-            body = await self._plain(encoding.undone(answer.take_body(), codings, limit), hold)
+            body = await self._plain(answer.take_body(), codings, hold)
         except encoding.EncodingError as error:
             return Failure(Outcome.PROTOCOL_ERROR, str(error))
         except encoding.InflatedTooLargeError as error:
@@ -201,17 +206,18 @@ class Pursuit:
         hold.settle()
         return body
 
-    async def _plain(self, steps: Generator[int, None, bytes], hold: Hold) -> bytes:
+    async def _plain(self, body: bytes, codings: Sequence[str], hold: Hold) -> bytes:
         """A body without its codings; the loop turns between two steps."""
+        steps = encoding.undone(body, codings, self._settings.max_bytes)
+        del body  # the steps let go of it as soon as they can
         while True:
+            if codings:
+                await self._room()
             try:
-                held = next(steps)
+                hold.set(next(steps))
             except StopIteration as done:
                 return bytes(done.value)
-            if hold.set(held):
-                await asyncio.sleep(0)
-            else:
-                await self._room()
+            await asyncio.sleep(0)
 
     async def _room(self) -> None:
         """Wait for memory, which is no fault of a server's."""

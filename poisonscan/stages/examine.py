@@ -48,6 +48,11 @@ Examiner: TypeAlias = "Bundles[Question, Examined | DecodeFailure]"
 """Where `examine` is asked."""
 
 
+def size_of(question: Question) -> int:
+    """Bytes of a question, as far as they count."""
+    return len(question.body)
+
+
 def examine(questions: Sequence[Question]) -> list[Examined | DecodeFailure]:
     """Decode pictures and compare each with its baselines. Called in a sandbox worker."""
     pictures = [decoded(asked.body, asked.published, asked.max_pixels) for asked in questions]

@@ -13,7 +13,7 @@ import uvloop
 from poisonscan.engine.bundles import Bundles
 from poisonscan.engine.sandbox import Sandbox
 from poisonscan.fetch.client import Fetcher
-from poisonscan.stages.examine import examine
+from poisonscan.stages.examine import examine, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +42,7 @@ class Worker:
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._open = AsyncExitStack()
         self.sandbox, self.fetcher = self._runner.run(self._enter(fetch, decode, decoders))
-        self.examiner: Examiner = Bundles(self.sandbox, examine, decoders)
+        self.examiner: Examiner = Bundles(self.sandbox, examine, decoders, size_of)
 
     async def _enter(
         self, fetch: FetchSettings, decode: DecodeSettings, decoders: int

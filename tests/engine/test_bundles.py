@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poisonscan.engine.bundles import MOST_QUESTIONS, Bundles
+from poisonscan.engine.bundles import MOST_BYTES, MOST_QUESTIONS, Bundles
 from poisonscan.engine.sandbox import Crash, Sandbox
 
 if TYPE_CHECKING:
@@ -56,6 +56,17 @@ async def test_questions_travel_together(sandbox: Sandbox) -> None:
     assert len({worker for worker, _ in told}) == 1
     assert os.getpid() not in {worker for worker, _ in told}
     assert max(together for _, together in told) == MOST_QUESTIONS
+
+
+async def test_large_questions_travel_in_smaller_bundles_and_the_largest_alone(sandbox: Sandbox) -> None:
+    third = MOST_BYTES // 3
+    bundles = Bundles(sandbox, nap_and_tell, size_of=lambda number: number)
+    sizes = [third] * 9 + [10 * MOST_BYTES] * 2 + [0] * 4
+    answers = await asyncio.gather(*(bundles.ask(size) for size in sizes))
+    together = [answer[1] for answer in answers if not isinstance(answer, Crash)]
+    assert max(together[:9]) <= 3
+    assert together[9:11] == [1, 1]
+    assert len(together) == len(sizes)
 
 
 async def test_a_sandbox_of_two_keeps_both_busy() -> None:

@@ -13,6 +13,7 @@ import uvloop
 
 from poisonscan.config import FetchSettings
 from poisonscan.fetch.client import Fetcher
+from poisonscan.fetch.stalls import TICK_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -120,13 +121,18 @@ async def fetch(web: Web, url: str, **changes: Any) -> FetchResult:  # noqa: ANN
 
 
 class Dns(asyncio.DatagramProtocol):
-    """A name server. A zone maps a name to a list of IPv4 addresses, "nxdomain", "servfail" or "mute"."""
+    """A name server.
+
+    A zone maps a name to a list of IPv4 addresses, "nxdomain", "servfail", "mute" (never answered) or "held"
+    (answered when the test says so).
+    """
 
     RCODES = {"servfail": 2, "nxdomain": 3}  # noqa: RUF012 - never changed
 
     def __init__(self, zone: dict[str, list[str] | str]) -> None:
         self.zone = zone
         self.asked: Counter[str] = Counter()
+        self._held: list[tuple[bytes, tuple[str | Any, int]]] = []
         self._transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]  # what a datagram endpoint passes
@@ -145,8 +151,17 @@ class Dns(asyncio.DatagramProtocol):
         if kind == 1:
             self.asked[name] += 1
         known = self.zone.get(name, "nxdomain")
-        if known != "mute":
+        if known == "held":
+            self._held.append((data, addr))
+        elif known != "mute":
             self._transport.sendto(self._answer(data, end + 4, known, kind), addr)
+
+    def let_go(self, known: list[str] | str) -> None:
+        """Answer so whatever is held, and what is asked about it from now on."""
+        self.zone |= {name: known for name, before in self.zone.items() if before == "held"}
+        held, self._held = self._held, []
+        for data, addr in held:
+            self.datagram_received(data, addr)
 
     @staticmethod
     def _name(data: bytes) -> tuple[str, int]:
@@ -173,3 +188,27 @@ async def dns() -> AsyncIterator[Dns]:
     await loop.create_datagram_endpoint(lambda: server, local_addr=(LOOPBACK, 0))
     yield server
     server.close()
+
+
+@pytest.fixture
+async def turn() -> Callable[[float], None]:
+    """Turns the clock of the loop on, which is all that a loop sees when it stood still."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        pytest.skip("the clock of uvloop cannot be turned")
+    turned, steady = 0.0, loop.time
+
+    def turn_on(seconds: float) -> None:
+        nonlocal turned
+        turned += seconds
+
+    loop.time = lambda: steady() + turned  # type: ignore[method-assign]  # this one loop's clock
+    return turn_on
+
+
+async def let_pass(turn: Callable[[float], None], seconds: float) -> None:
+    """Time that goes by as it does while a loop runs: tick by tick."""
+    for _ in range(round(seconds / TICK_S * 4)):
+        turn(TICK_S / 4)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)

@@ -15,30 +15,42 @@ from poisonscan.fetch.budget import Budget, Hold
 from poisonscan.fetch.client import Fetcher
 from poisonscan.records import Outcome
 
-from .conftest import Web, http, settings_for
+from .conftest import Web, http, let_pass, settings_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poisonscan.records import FetchResult
 
 LARGE = 2 * MEBIBYTE
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["grow", "settle", "release"])), max_size=60))
-def test_one_can_always_go_on_and_what_is_held_is_the_sum(steps: list[tuple[int, str]]) -> None:
+@given(
+    st.lists(st.booleans(), min_size=6, max_size=6),
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["grow", "settle", "release"])), max_size=60),
+)
+def test_what_is_held_is_the_sum_and_it_is_bounded(nested: list[bool], steps: list[tuple[int, str]]) -> None:
     budget = Budget(10)
-    holds = [budget.hold() for _ in range(6)]
-    growing = list(holds)
+    holds = [budget.hold(nested=one) for one in nested]
+    growing, released = list(holds), set()
     for number, what in steps:
         hold = holds[number]
-        if what == "grow" and hold in growing and budget.may_grow(hold):
+        if what == "grow" and hold in growing and hold.n_bytes < 14 and budget.may_grow(hold):
             hold.set(hold.n_bytes + 7)
-        elif what != "grow" and hold in growing:
+        elif what == "settle" and hold in growing:
             growing.remove(hold)
-            (hold.settle if what == "settle" else hold.release)()
+            hold.settle()
+        elif what == "release" and number not in released:
+            released.add(number)
+            growing = [one for one in growing if one is not hold]
+            hold.release()
         assert budget.held == sum(hold.n_bytes for hold in holds)
-        assert not growing or any(budget.may_grow(hold) for hold in growing)
-        if budget.held > 10:
-            assert [hold for hold in growing if budget.may_grow(hold)] == growing[:1]
+        assert budget.held <= 10 + 2 * 14 + 7
+        settled = [one for at, one in enumerate(holds) if one not in growing and at not in released]
+        for level in (True, False):  # nothing that could make room by itself: then one may go on
+            mine = [one for one in growing if one.nested is level]
+            if mine and not any(one.n_bytes for one in settled if one.nested or not level):
+                assert budget.may_grow(mine[0])
 
 
 async def test_those_that_wait_go_on_when_there_is_room() -> None:
@@ -55,10 +67,10 @@ async def test_those_that_wait_go_on_when_there_is_room() -> None:
     waiting = [asyncio.create_task(grow("second", second)), asyncio.create_task(grow("third", third))]
     await asyncio.sleep(0)
     assert order == []
-    eldest.settle()  # which makes the second the eldest of those that grow
+    eldest.settle()  # it makes room by itself when it has been dealt with
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert order == ["second"]
+    assert order == []
     eldest.release()
     await asyncio.gather(*waiting)
     assert order == ["second", "third"]
@@ -124,14 +136,33 @@ async def test_bodies_as_they_come_wait_for_one_another_and_none_is_lost(web: We
     assert most <= MEBIBYTE + LARGE + 24 * 262_144  # what each reads at a time
 
 
-async def test_waiting_for_room_is_no_timeout(web: Web) -> None:
-    """The first body is dealt with only when the others have waited; their deadlines stand still meanwhile."""
+async def test_a_nested_body_does_not_wait_for_the_one_that_waits_for_it(web: Web) -> None:
+    """As vantages do: while a result is dealt with, another body is asked for."""
     web.on("/p", http(200, bytes(LARGE)))
-    async with Fetcher(settings_for(web, body_memory_mib=1, timeout_s=1.0)) as fetcher:
-        async with fetcher.fetched("http://a.example/p") as first:
-            others = [asyncio.create_task(fetcher.fetch(f"http://{name}.example/p")) for name in "bc"]
-            done, waiting = await asyncio.wait(others, timeout=1.5)
-            assert first.outcome is Outcome.FETCHED
-            assert len(done) <= 1  # the eldest of those that still grow may go on
-        results = [await task for task in (*done, *waiting)]
-    assert {result.outcome for result in results} == {Outcome.FETCHED}
+    outcomes: list[Outcome] = []
+    async with Fetcher(settings_for(web, body_memory_mib=1)) as fetcher:
+
+        async def ask_again(result: FetchResult) -> None:
+            async with fetcher.fetched(result.url) as again:
+                outcomes.extend([result.outcome, again.outcome])
+
+        await fetcher.fetch_all([f"http://h{number}.example/p" for number in range(6)], ask_again)
+    assert outcomes == [Outcome.FETCHED] * 12
+
+
+async def test_waiting_for_room_is_no_timeout(web: Web, turn: Callable[[float], None]) -> None:
+    """The first is dealt with only when a minute has gone by for the others."""
+    web.on("/p", http(200, bytes(LARGE)))
+    first, results = asyncio.Event(), []
+
+    async def keep(result: FetchResult) -> None:
+        results.append(result)
+        if len(results) == 1:
+            for _ in range(60):
+                await let_pass(turn, 1.0)
+            first.set()
+
+    async with Fetcher(settings_for(web, body_memory_mib=1, timeout_s=20.0, retries=0)) as fetcher:
+        await fetcher.fetch_all([f"http://h{number}.example/p" for number in range(4)], keep)
+    assert first.is_set()
+    assert [result.outcome for result in results] == [Outcome.FETCHED] * 4

@@ -12,14 +12,17 @@ from poisonscan.fetch.hosts import HostTurns
 from poisonscan.records import Outcome
 
 from .conftest import Web, http, settings_for
-from .test_stalls import pytest_asyncio_loop_factories  # noqa: F401 - the clock is turned here too
 
 if TYPE_CHECKING:
     from poisonscan.records import FetchResult
 
 
+SLACK_S = 0.005
+"""A loop's clock stands still while it runs what is due."""
+
+
 class Victim:
-    """Counts how many ask at once; answers when so many ask, or nobody else is on the way."""
+    """Counts how many ask, and how many at once; each stays for a few turns of the loop."""
 
     def __init__(self, answer: bytes) -> None:
         self.now = self.most = self.total = 0
@@ -63,7 +66,8 @@ async def test_many_hosts_that_redirect_to_one_give_it_no_more_than_its_share(we
 
 
 async def test_a_redirect_waits_for_its_hosts_pace_and_others_do_not(web: Web) -> None:
-    """The pace is 50 a second; ten requests to the victim begin 20 ms apart by the loop's clock."""
+    """None begins before its turn; how much later it begins is the machine's business."""
+    start = asyncio.get_running_loop().time()
     victim = Victim(http(200, b"picture"))
     web.on("/r", http(302, Location="http://victim.example/v"))
     web.on("/v", victim)
@@ -72,7 +76,7 @@ async def test_a_redirect_waits_for_its_hosts_pace_and_others_do_not(web: Web) -
     results = await fetched(web, [*urls, "http://other.example/p"], per_host_rate=50.0, concurrency=12)
     assert {result.outcome for result in results} == {Outcome.FETCHED}
     assert len(results) == 11
-    assert victim.began[-1] - victim.began[0] > 9 * 0.02 * 0.8
+    assert all(moment - start > number * 0.02 - SLACK_S for number, moment in enumerate(victim.began))
 
 
 async def test_waiting_for_a_turn_is_no_timeout(web: Web) -> None:
@@ -103,7 +107,9 @@ async def test_single_requests_take_turns_too(web: Web) -> None:
         Fetcher(settings_for(web, per_host=2)) as fetcher,
         Fetcher(settings_for(web, per_host=2), fetcher.shared) as other,
     ):
-        both = [each.fetch(f"http://h{number}.example/r") for number in range(10) for each in (fetcher, other)]
+        both = [
+            each.fetch(f"http://h{number}.example/r") for number in range(10) for each in (fetcher, other)
+        ]
         results = await asyncio.gather(*both)
     assert {result.outcome for result in results} == {Outcome.FETCHED}
     assert victim.most == 2
@@ -111,6 +117,7 @@ async def test_single_requests_take_turns_too(web: Web) -> None:
 
 async def test_a_paced_host_is_paced_over_all_its_turns() -> None:
     turns = HostTurns(per_host=3, rate=100.0)
+    start = asyncio.get_running_loop().time()
     began: list[float] = []
 
     async def one() -> None:
@@ -118,4 +125,4 @@ async def test_a_paced_host_is_paced_over_all_its_turns() -> None:
             began.append(asyncio.get_running_loop().time())
 
     await asyncio.gather(*(one() for _ in range(5)))
-    assert all(after - before > 0.01 * 0.8 for before, after in zip(began, began[1:], strict=False))
+    assert all(moment - start > number * 0.01 - SLACK_S for number, moment in enumerate(began))

@@ -13,31 +13,10 @@ from poisonscan.fetch.client import Fetcher
 from poisonscan.fetch.stalls import TICK_S, TOLERANCE_S, Deadline, StallMeter, Stalls
 from poisonscan.records import Outcome
 
-from .conftest import Web, http, settings_for
+from .conftest import Web, http, let_pass, settings_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Loops whose clock a test can turn; uvloop's cannot."""
-    return {"turned": TurnedLoop}
-
-
-class TurnedLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock stands still but for what a test adds to it, and for timers, which take no time."""
-
-    turned_s = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.turned_s
-
-
-def turn(seconds: float) -> None:
-    """What a loop sees that stood still for so long."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, TurnedLoop)
-    loop.turned_s += seconds
+    from collections.abc import Callable
 
 
 @given(st.lists(st.floats(0.0, TOLERANCE_S * 0.9), max_size=20), st.floats(1.0, 1e6), st.integers(0, 20))
@@ -53,7 +32,7 @@ def test_late_ticks_are_summed_up_and_small_ones_are_not(late: list[float], stal
     assert meter.total(now) == pytest.approx(stall + late[at] if at < len(late) else 0.0)
 
 
-async def test_a_deadline_is_not_spent_by_a_stall() -> None:
+async def test_a_deadline_is_not_spent_by_a_stall(turn: Callable[[float], None]) -> None:
     stalls = Stalls()
     async with stalls.watched(), Deadline(10.0, stalls) as deadline:
         turn(60.0)
@@ -63,34 +42,33 @@ async def test_a_deadline_is_not_spent_by_a_stall() -> None:
     assert stalls.total() > 59.0
 
 
-async def test_a_deadline_is_spent_by_time_that_ticks_by() -> None:
+async def spend(deadline: Deadline, turn: Callable[[float], None], seconds: float) -> None:
+    async with deadline:
+        await let_pass(turn, seconds)
+
+
+async def test_a_deadline_is_spent_by_time_that_goes_by(turn: Callable[[float], None]) -> None:
     stalls = Stalls()
-    with pytest.raises(TimeoutError):
-        async with stalls.watched(), Deadline(1.0, stalls):
-            while True:
-                turn(TICK_S / 2)
-                await asyncio.sleep(TICK_S / 100)
+    async with stalls.watched():
+        with pytest.raises(TimeoutError):
+            await spend(Deadline(1.0, stalls), turn, 2.0)
 
 
-async def test_waits_that_are_no_fault_of_a_server_spend_nothing_and_it_goes_on_afterwards() -> None:
+async def test_a_wait_spends_nothing_and_it_goes_on_afterwards(turn: Callable[[float], None]) -> None:
     stalls = Stalls()
     async with stalls.watched():
         deadline = Deadline(1.0, stalls)
         for _ in range(3):
             async with deadline:
                 with deadline.paused():
-                    for _ in range(100):
-                        turn(TICK_S / 2)
-                        await asyncio.sleep(0)
-        assert deadline.left_s > 0.5
+                    await let_pass(turn, 5.0)
+        await spend(deadline, turn, 0.2)
+        assert 0.1 < deadline.used_s < 0.9
         with pytest.raises(TimeoutError):
-            async with deadline:
-                while True:
-                    turn(TICK_S / 2)
-                    await asyncio.sleep(TICK_S / 100)
+            await spend(deadline, turn, 2.0)
 
 
-async def test_time_in_which_no_one_watches_is_no_stall() -> None:
+async def test_time_in_which_no_one_watches_is_no_stall(turn: Callable[[float], None]) -> None:
     stalls = Stalls()
     async with stalls.watched():
         await asyncio.sleep(0)
@@ -101,7 +79,9 @@ async def test_time_in_which_no_one_watches_is_no_stall() -> None:
     assert stalls.total() - before < 500.0
 
 
-async def test_a_stall_costs_no_row_and_is_said(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_stall_costs_no_row_and_is_said(
+    web: Web, turn: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     async def answer_after_a_stall(writer: asyncio.StreamWriter) -> None:
         turn(600.0)
         writer.write(http(200, b"picture"))

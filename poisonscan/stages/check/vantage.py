@@ -61,7 +61,7 @@ class Answer:
     """What one side was served.
 
     Attributes:
-        result: of the fetch.
+        result: of the fetch, without its body.
         picture: None where it was not decoded or is none.
         now: against the snapshot's row: a comparison, or why there is no picture. None where it was not
             looked at, since the other side was served the same bytes.
@@ -157,20 +157,23 @@ class _Asker:
 
     async def pair(self, row: Row, result: FetchResult) -> Pair:
         """What is served here and there, asked again where it differs."""
-        async with self._far.fetched(result.url) as there_result:
-            return await self._pair(row, result, there_result)
-
-    async def _pair(self, row: Row, result: FetchResult, there_result: FetchResult) -> Pair:
-        if result.body is not None and result.body == there_result.body:
+        here, there = await self._both(row, result)
+        if there.now is None:
             comparison = Comparison(Verdict.IDENTICAL, "the same bytes", 0.0)
-            return Pair(Answer(result), Answer(there_result), Sight.SAME, comparison)
-        here = await self._examine(row, result)
-        there = await self._examine(row, there_result, here.picture)
+            return Pair(here, there, Sight.SAME, comparison)
         compared = there.others[-1] if there.others else None
         sight = first_sight(here, there, compared)
         if sight is Sight.CLOAKED and not await self._confirmed(row, here, there):
             sight = Sight.UNSTABLE
         return Pair(here, there, sight, compared)
+
+    async def _both(self, row: Row, result: FetchResult) -> tuple[Answer, Answer]:
+        """The answers here and there; not looked at where the bytes are the same."""
+        async with self._far.fetched(result.url) as there_result:
+            if result.body is not None and result.body == there_result.body:
+                return Answer(without_body(result)), Answer(without_body(there_result))
+            here = await self._examine(row, result)
+            return here, await self._examine(row, there_result, here.picture)
 
     async def _confirmed(self, row: Row, here: Answer, there: Answer) -> bool:
         """Whether each side is served its own again, whoever asks first."""
@@ -189,6 +192,7 @@ class _Asker:
         if result.body is None:
             lost = result.outcome.lost or Verdict.UNREACHABLE
             return Answer(result, now=Comparison(lost, result.reason, 0.0))
+        told = without_body(result)
         published = published_of(row)
         baselines = [Baseline(fingerprint_of(row), published)]
         baselines += [Baseline(other, Published())] if other else []
@@ -196,8 +200,13 @@ class _Asker:
         question = Question(result.body, published, tuple(baselines), limit, compare)
         found = await examine_safely(self._tools.examiner, question)
         if isinstance(found, DecodeFailure):
-            return Answer(result, now=Comparison(found.verdict, found.reason, 0.0))
-        return Answer(result, found.fingerprint, found.comparisons[0], found.comparisons[1:])
+            return Answer(told, now=Comparison(found.verdict, found.reason, 0.0))
+        return Answer(told, found.fingerprint, found.comparisons[0], found.comparisons[1:])
+
+
+def without_body(result: FetchResult) -> FetchResult:
+    """What is told of a result whose body has been looked at and is to be kept no longer."""
+    return replace(result, body=None)
 
 
 def _line(row: Row, vantage: str, pair: Pair) -> Row:
