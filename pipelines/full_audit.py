@@ -14,14 +14,17 @@ python pipelines/full_audit.py AUDIT.toml
     user_agent = "my-lab/1.0 (+https://my-lab.example/crawl)"
 
 The same command again continues where it was interrupted. stdout gets one JSON line, stderr the answer.
-Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 snapshot invalid.
+Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 snapshot invalid, 70 a crash; take any
+other for a failure.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tomllib
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,12 @@ def full_audit(asked: dict[str, Any], config: Config) -> int:
         PoisonscanError: a stage cannot be finished; its exit code says why.
     """
     then, out = Path(asked["snapshot"]), Path(asked["out"])
-    poisonscan.snapshot(asked["list"], then, keep_bytes=True, config=config)
+    taken = poisonscan.snapshot(asked["list"], then, keep_bytes=True, config=config)
+    if taken.exit_code:
+        print(
+            f"full_audit: {then} is incomplete and not sealed; the same command asks again", file=sys.stderr
+        )
+        return taken.exit_code
     done = {"check": poisonscan.check(then, out / "check", config=config)}
     if asked.get("ask"):
         survey = poisonscan.survey_domains(str(out / "check"), out / "domains.parquet", config=config)
@@ -73,6 +81,9 @@ def main(arguments: list[str]) -> int:
     except PoisonscanError as error:
         print(f"full_audit: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception:  # noqa: BLE001 - Python's own exit code, 1, would read as findings
+        traceback.print_exc()
+        return os.EX_SOFTWARE
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ python pipelines/nightly.py SNAPSHOT RUN [--config FILE] [--metrics FILE] [--key
 Give every night a RUN folder of its own beside the others (runs/2026-01-31): the finished runs beside it are
 what it is compared with. The same command again continues a night that was interrupted. Without --ask nobody
 but the pictures' own hosts is asked anything; with it, DNS and registries say who holds the domains.
-stdout gets one JSON line. Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 snapshot invalid.
+stdout gets one JSON line. Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 snapshot invalid, 70 a
+crash; take any other for a failure.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 
 import poisonscan
@@ -28,11 +31,10 @@ def nightly(given: argparse.Namespace, config: Config) -> int:
         PoisonscanError: the night cannot be finished; its exit code says why.
     """
     snapshot, run = given.snapshot, given.run
-    if given.key:
-        poisonscan.require_signed(snapshot, Trust(key=given.key))
-    poisonscan.require_intact(snapshot)
+    trust = Trust(key=given.key) if given.key else None
+    poisonscan.require_intact(snapshot, trust)
     metrics = poisonscan.Metrics(given.metrics or run / "metrics.prom")
-    done = [poisonscan.check(snapshot, run, config=config, watch=metrics)]
+    done = [poisonscan.check(snapshot, run, trust=trust, config=config, watch=metrics)]
     joined, earlier = [], poisonscan.earlier_checks(run, snapshot)[-LOOKS:]
     if given.ask:
         # One file for all nights: what was answered lately is not asked again.
@@ -59,7 +61,9 @@ def worst(done: list[Summary]) -> int:
 
 def main() -> int:
     """Parse, run the night, and turn an error into one line."""
-    parser = argparse.ArgumentParser(description="check a snapshot, report, exit 0 to 4", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description="check a snapshot, report, exit as documented", allow_abbrev=False
+    )
     parser.add_argument("snapshot", type=Path, help="a finished snapshot folder")
     parser.add_argument("run", type=Path, help="the run folder to write")
     parser.add_argument("--config", type=Path, help="TOML file with settings (docs/settings.md)")
@@ -73,6 +77,9 @@ def main() -> int:
     except PoisonscanError as error:
         print(f"nightly: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception:  # noqa: BLE001 - Python's own exit code, 1, would read as findings
+        traceback.print_exc()
+        return os.EX_SOFTWARE
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@
     |   +-- WorkerError                 3   a worker process died again and again on one shard
     +-- SnapshotInvalidError            4   a snapshot that is unfinished, damaged or tampered with
 
+Any other exception that reaches the command line is a fault of this program: `CRASHED`, 70. New codes may
+come; who reads them takes an unknown one for a failure.
+
 What the web does to us is never an exception: a dead URL is a `FetchResult`, a broken picture a
 `DecodeFailure`. Exceptions are for callers' mistakes and broken infrastructure. Each message is one
 sentence that names the row, file or setting and says what to do.
@@ -20,6 +23,9 @@ sentence that names the row, file or setting and says what to do.
 from __future__ import annotations
 
 from typing import ClassVar
+
+CRASHED = 70
+"""Exit code of a fault of our own, EX_SOFTWARE of sysexits.h. Python's own 1 would read as findings."""
 
 
 class PoisonscanError(Exception):

@@ -29,20 +29,54 @@ def storage(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def beside(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path next to `path`, renamed onto it when the block ends without an error.
+
+    Args:
+        path: the file to write.
+        durable: whether the file must survive a power failure once the block has ended: file and folder
+            are then synced. A rename alone may outlive the bytes that it names.
 
     Raises:
         StorageError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             yield temporary
+            if durable:
+                sync(temporary)
             temporary.replace(path)
+            if durable:
+                sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, and those above it, so that it survives a power failure.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk.
+
+    Raises:
+        OSError: the disk did not take them.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(text: str, path: Path) -> None:

@@ -11,17 +11,18 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from poisonscan.authenticity.listing import GIT
+from poisonscan.authenticity.listing import GIT, compare_digests, take_listing
 from poisonscan.authenticity.model import Defect, Problem
-from poisonscan.errors import StorageError, UsageError
+from poisonscan.errors import SnapshotInvalidError, StorageError, UsageError
 from poisonscan.extras import require
 from poisonscan.files import beside, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from poisonscan.authenticity.model import Listing
 
@@ -197,6 +198,32 @@ def actual_digests(root: Path, listing: Listing, statement: Statement) -> dict[s
         return _digests(_hashing_config(statement.method).hash(root.resolve()))
 
 
+def require_content(content: bytes, name: Path, signature: Path, trust: Trust) -> None:
+    """See that the bytes of one file, as they were read, are what somebody signed.
+
+    Args:
+        content: the bytes, which may then be used as they are.
+        name: the file that they were read from, for the words.
+        signature: the file of the signature.
+        trust: whose signature is believed.
+
+    Raises:
+        SnapshotInvalidError: they are not signed, or by somebody else, or were altered since.
+        UsageError: the key or certificates cannot be used.
+        MissingDependencyError: model-signing is not installed.
+    """
+    statement = read_statement(signature, trust)
+    if isinstance(statement, Defect):
+        raise SnapshotInvalidError(f"{name.parent}: {statement.problem}: {statement.words}")
+    # A copy of our own, since a statement may have digests that only the library makes, of files.
+    with TemporaryDirectory() as folder, storage(name):
+        copy = Path(folder) / name.name
+        copy.write_bytes(content)
+        actual = actual_digests(copy, take_listing(copy), statement)
+    for defect in compare_digests(statement.digests, actual, "the signature"):
+        raise SnapshotInvalidError(f"{name}: {defect.problem}: {defect.words}")
+
+
 def _hashing_config(method: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the library's configuration
     """What hashes as a statement was hashed, and leaves nothing out.
 
@@ -347,6 +374,7 @@ __all__ = [
     "Trust",
     "actual_digests",
     "read_statement",
+    "require_content",
     "require_signer",
     "sign",
 ]

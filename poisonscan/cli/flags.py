@@ -61,6 +61,13 @@ def add_settings(parser: argparse.ArgumentParser, *sections: str) -> None:
             _add_flag(group, section, item, hints[item.name])
 
 
+def add_setting(parser: argparse.ArgumentParser, section: str, name: str) -> None:
+    """Add a flag for one setting of a section whose others do not concern a verb."""
+    (item,) = (item for item in dataclasses.fields(SECTIONS[section]) if item.name == name)
+    group = parser.add_argument_group(f"{_TITLES[section]} (TOML section [{section}])")
+    _add_flag(group, section, item, get_type_hints(SECTIONS[section])[name])
+
+
 def config_of(arguments: argparse.Namespace) -> Config:
     """The settings a command line asks for: defaults, then the TOML file, then flags.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -26,18 +27,21 @@ from poisonscan.cli import (
     verb_verify,
 )
 from poisonscan.cli.flags import Parser
-from poisonscan.errors import PoisonscanError
+from poisonscan.errors import CRASHED, IncompleteError, PoisonscanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EPILOG = """\
 exit codes:
-  0  clean
+  0  clean: enough rows were seen and compared
   1  findings at or above --fail-on
   2  usage: a wrong flag, file, column or setting; nothing was started
-  3  incomplete: too many rows without an answer, or stopped early; the same command continues
+  3  incomplete: too many rows without an answer or a baseline, or stopped early; the same command
+     goes on, and asks again for the rows without an answer
   4  the snapshot is unfinished, damaged or tampered with; a checkpoint is not what was vouched for
+ 70  a fault of this program
+New codes may come: take one that is not listed for a failure.
 
 a first session:
   poisonscan snapshot list.parquet --out then       remember the pictures at a trusted moment
@@ -47,7 +51,11 @@ a first session:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and give its exit code. Never lets one of our own errors become a traceback."""
+    """Run one verb and give its exit code.
+
+    Never lets one of our own errors become a traceback, nor any other error Python's exit code 1, which here
+    means findings.
+    """
     parsed = _parser().parse_args(arguments)
     console = render.Terminal(stderr=True)
     try:
@@ -58,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         console.print("poisonscan: interrupted; repeat the same command to continue")
-        return 3
+        return IncompleteError.exit_code
+    except Exception as error:  # noqa: BLE001 - whatever it is, its exit code must not be that of findings
+        traceback.print_exc()
+        words = f"{type(error).__name__}, which is a fault of this program; please report what stands above"
+        console.print(f"poisonscan: {words}", soft_wrap=True, markup=False, highlight=False, emoji=False)
+        return CRASHED
     return code
 
 

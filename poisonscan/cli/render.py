@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from poisonscan.records import Group, group_of
+from poisonscan.stages.completion import may_be_asked_again, unanswered
+from poisonscan.store.folder import INCOMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,6 +75,31 @@ def counts_table(console: Console, summary: Summary) -> None:
         words = f"[{_STYLES[group]}]{group}[/]" if group else ""
         table.add_row(words, name, f"{n:,}", f"{n / summary.rows:.1%}")
     console.print(table)
+
+
+def standing(console: Console, summary: Summary) -> None:
+    """Say how far a run is, where that is not simply its end: asked again, incomplete, finished long ago."""
+    words = []
+    if summary.details.get("already_finished"):
+        words.append(f"{summary.out} was finished before; nothing was asked again")
+    if again := summary.details.get("asked_again"):
+        words.append(f"{again:,} rows without an answer were asked for again")
+    if summary.details.get("state") == INCOMPLETE:
+        words.append(_incompleteness(summary))
+    for sentence in words:
+        console.print(f"poisonscan: {sentence}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _incompleteness(summary: Summary) -> str:
+    """What an incomplete run lacks, and what to do about it."""
+    lost = sum(n for label, n in summary.counts.items() if may_be_asked_again(label))
+    missing = unanswered(summary.counts)
+    words = f"incomplete: {missing:,} of {summary.rows:,} rows were not both seen and compared"
+    if missing > lost:
+        words += f", {missing - lost:,} of them without a baseline, which asking again does not change"
+    if lost:
+        words += f"; the same command asks for {lost:,} again"
+    return words
 
 
 def suspects(console: Console, summary: Summary) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from poisonscan.authenticity.signing import Trust
     from poisonscan.cli.flags import Parser
     from poisonscan.config import Config
     from poisonscan.stages.check.audit import Audit
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 _USAGE = "poisonscan check SNAP (--out RUN | --plan) [flags]"
 _DESCRIPTION = """\
 Fetch every row of a snapshot again, compare, and write verdicts, quarantine, domains, summary.json and
-report.html. An unfinished check is continued by the same command. With --budget only so many rows of each
+report.html. An unfinished check is continued by the same command; one in which too many rows gave no
+answer asks for these again. With --budget only so many rows of each
 domain are fetched that a swap is noticed with the chosen confidence, riskiest domains first; --plan says
 how many that would be and fetches nothing."""
 _ALL = "all"
@@ -47,7 +49,13 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("snapshot", type=Path, metavar="SNAP", help="a finished snapshot folder")
     parser.add_argument("--out", type=Path, metavar="RUN", help="the run folder to write")
     parser.add_argument("--sample", type=int, metavar="N", help="look at N rows drawn at random")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of every draw: repeats that of an earlier run, whose run.json has it (default: drawn, so that "
+        "nobody can foresee the rows)",
+    )
     parser.add_argument(
         "--only-failed", type=Path, metavar="RUN", help="look only at the rows that got no answer in that run"
     )
@@ -98,15 +106,11 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
     config = replace(config, vantages=vantages_with(config.vantages, parsed.vantage))
     audit = _audit(parsed, config)
     trust = trust_of(parsed)
-    if trust is not None:
-        from poisonscan.stages.signing import require_signed
-
-        require_signed(parsed.snapshot, trust, parsed.signature)
     if parsed.plan and audit:
-        return _plan(parsed, audit, console)
+        return _plan(parsed, audit, trust, console)
     if parsed.out is None:
         raise UsageError("check needs --out RUN, the run folder to write, or --plan to see what it would do")
-    return _check(parsed, audit, config, console)
+    return _check(parsed, audit, trust, config, console)
 
 
 def _audit(parsed: argparse.Namespace, config: Config) -> Audit | None:
@@ -154,19 +158,21 @@ def vantages_with(known: Sequence[VantageSettings], flags: Sequence[str]) -> tup
     return tuple(VantageSettings(name=name, **settings) for name, settings in changes.items())
 
 
-def _plan(parsed: argparse.Namespace, audit: Audit, console: Console) -> int:
+def _plan(parsed: argparse.Namespace, audit: Audit, trust: Trust | None, console: Console) -> int:
     from poisonscan.stages.check.plan import plan_audit
 
     if parsed.sample or parsed.only_failed:
         raise UsageError("--plan draws rows of its own; leave out --sample and --only-failed")
-    summary = plan_audit(parsed.snapshot, audit)
+    summary = plan_audit(parsed.snapshot, audit, trust, parsed.signature)
     _plan_table(console, summary.details["riskiest"])
     _guarantee(console, summary.details["audit"])
     render.json_line(summary)
     return summary.exit_code
 
 
-def _check(parsed: argparse.Namespace, audit: Audit | None, config: Config, console: Console) -> int:
+def _check(
+    parsed: argparse.Namespace, audit: Audit | None, trust: Trust | None, config: Config, console: Console
+) -> int:
     from poisonscan.cli.watching import watching
     from poisonscan.stages.check.run import Selection, check
 
@@ -175,10 +181,13 @@ def _check(parsed: argparse.Namespace, audit: Audit | None, config: Config, cons
         parsed.out,
         selection=Selection(parsed.sample, parsed.seed, parsed.only_failed, audit),
         domains=parsed.domains,
+        trust=trust,
+        signature=parsed.signature,
         config=config,
         watch=watching(console, parsed.metrics_file),
     )
     render.counts_table(console, summary)
+    render.standing(console, summary)
     render.suspects(console, summary)
     for domain in summary.details["warned_domains"]:
         console.print(f"[yellow]in new hands, and not suspected:[/] {escape(domain)}")

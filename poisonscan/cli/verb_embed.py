@@ -72,5 +72,6 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         watch=watching(console, parsed.metrics_file),
     )
     render.counts_table(console, summary)
+    render.standing(console, summary)
     render.json_line(summary)
     return summary.exit_code

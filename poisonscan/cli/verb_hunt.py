@@ -64,6 +64,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
         watch=watching(console, parsed.metrics_file),
     )
     render.counts_table(console, summary)
+    render.standing(console, summary)
     _say(console, summary, parsed.out)
     page = escape(str(parsed.out / "report.html"))
     console.print(f"report: {page}", soft_wrap=True, highlight=False)

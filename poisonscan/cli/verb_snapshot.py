@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from poisonscan.cli import render
-from poisonscan.cli.flags import add_common, config_of
+from poisonscan.cli.flags import add_common, add_setting, config_of
 from poisonscan.cli.trust import add_signer, signer_of
 from poisonscan.errors import UsageError
 
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from poisonscan.cli.flags import Parser
+    from poisonscan.config import Config
     from poisonscan.stages.common import Summary
+    from poisonscan.stages.watch import Watch
+
+
+class _Usual(TypedDict):
+    """What is passed on whatever the source."""
+
+    seal_incomplete: bool
+    config: Config
+    watch: Watch
 
 
 def add(verbs: argparse._SubParsersAction[Parser]) -> None:
@@ -28,7 +38,8 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
         usage="poisonscan snapshot [MANIFEST | --from-images DIR | --from-shards DIR] --out SNAP [flags]",
         help="remember a dataset at a trusted moment",
         description="Fetch and fingerprint every row of a URL list, or fingerprint pictures that are "
-        "already on disk. An unfinished snapshot is continued by the same command.",
+        "already on disk. An unfinished snapshot is continued by the same command; one of which too many "
+        "rows gave no picture is not sealed, and the same command asks for these again.",
     )
     _add_source(parser)
     parser.add_argument(
@@ -48,8 +59,14 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
         "repeatable",
     )
     parser.add_argument("--keep-bytes", action="store_true", help="store the pictures too")
+    parser.add_argument(
+        "--seal-incomplete",
+        action="store_true",
+        help="seal the snapshot also where more than --max-lost of its rows gave no picture",
+    )
     add_signer(parser)
     add_common(parser, "fetch", "decode", "run")
+    add_setting(parser, "judge", "max_lost")
     parser.set_defaults(run=_run)
 
 
@@ -79,7 +96,8 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
     _refuse_contradictions(parsed)
     summary = _taken(parsed, console)
     render.counts_table(console, summary)
-    if signer is not None:
+    render.standing(console, summary)
+    if signer is not None and summary.exit_code == 0:
         from poisonscan.stages.signing import sign_snapshot
 
         signature = sign_snapshot(parsed.out, signer)
@@ -103,19 +121,16 @@ def _taken(parsed: argparse.Namespace, console: Console) -> Summary:
 
     columns = parse_columns(parsed.columns) if parsed.columns else None
     hashes = parse_hashes(parsed.from_hashes) if parsed.from_hashes else None
-    config, watch, keep = config_of(parsed), watching(console, parsed.metrics_file), parsed.keep_bytes
+    usual: _Usual = {
+        "seal_incomplete": parsed.seal_incomplete,
+        "config": config_of(parsed),
+        "watch": watching(console, parsed.metrics_file),
+    }
+    keep = parsed.keep_bytes
     if parsed.from_images:
-        return take.snapshot_images(
-            parsed.from_images, parsed.out, keep_bytes=keep, config=config, watch=watch
-        )
+        return take.snapshot_images(parsed.from_images, parsed.out, keep_bytes=keep, **usual)
     if parsed.from_shards:
-        return take.snapshot_shards(
-            parsed.from_shards, parsed.out, keep_bytes=keep, config=config, watch=watch
-        )
+        return take.snapshot_shards(parsed.from_shards, parsed.out, keep_bytes=keep, **usual)
     if hashes:
-        return take.snapshot_hashes(
-            parsed.manifest, parsed.out, hashes, columns=columns, config=config, watch=watch
-        )
-    return take.snapshot(
-        parsed.manifest, parsed.out, columns=columns, keep_bytes=keep, config=config, watch=watch
-    )
+        return take.snapshot_hashes(parsed.manifest, parsed.out, hashes, columns=columns, **usual)
+    return take.snapshot(parsed.manifest, parsed.out, columns=columns, keep_bytes=keep, **usual)

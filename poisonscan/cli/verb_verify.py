@@ -33,14 +33,11 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(parsed: argparse.Namespace, console: Console) -> int:
-    from poisonscan.stages.signing import require_signed
     from poisonscan.stages.verify import require_intact
     from poisonscan.store.folder import SNAPSHOT_SIGNATURE
 
     trust = trust_of(parsed)
-    if trust is not None:
-        require_signed(parsed.snapshot, trust, parsed.signature)
-    n_files = require_intact(parsed.snapshot)
+    n_files = require_intact(parsed.snapshot, trust, parsed.signature)
     console.print(f"{escape(str(parsed.snapshot))}: {n_files} files, all as they were sealed", soft_wrap=True)
     if trust is not None:
         console.print(f"signed, as the {trust.kind} demands")

@@ -38,6 +38,9 @@ class Tally:
     def shard_done(self, index: int) -> None:
         """Nothing to count: rows are."""
 
+    def note(self, words: str) -> None:
+        """Nothing to count."""
+
     def stop(self) -> None:
         """Nothing to close."""
 
@@ -51,6 +54,7 @@ class Bar(Tally):
     """A progress bar on a terminal with rate, time left and counts by verdict."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -76,6 +80,10 @@ class Bar(Tally):
             done = self.counts.total()
             self._progress.update(self._task, completed=done, rate=f"{self.rate:,.0f}", counts=words)
 
+    def note(self, words: str) -> None:
+        """Print it above the bar."""
+        print_note(self._console, words)
+
     def stop(self) -> None:
         """Leave the bar as it stands."""
         self._progress.stop()
@@ -98,6 +106,10 @@ class Lines(Tally):
             "counts": dict(sorted(self.counts.items())),
         }
         self._console.print(json.dumps(line), soft_wrap=True, markup=False, highlight=False)
+
+    def note(self, words: str) -> None:
+        """Print it."""
+        print_note(self._console, words)
 
 
 class Metrics(Tally):
@@ -168,10 +180,20 @@ class Several:
         for watch in self._watches:
             watch.shard_done(index)
 
+    def note(self, words: str) -> None:
+        """Tell each."""
+        for watch in self._watches:
+            watch.note(words)
+
     def stop(self) -> None:
         """Tell each."""
         for watch in self._watches:
             watch.stop()
+
+
+def print_note(console: Console, words: str) -> None:
+    """Print a sentence for a person."""
+    console.print(f"poisonscan: {words}", soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def watching(console: Console, metrics: Path | None) -> Several:

@@ -1,6 +1,6 @@
 """Answers kept in Parquet with their age: what was asked lately is not asked again.
 
-A folder of numbered parts, each a sorted run of answers, and one journal (see `store.parts`) that a killed
+A folder of numbered parts, each a sorted run of answers, and one journal (see `store.journal`) that a killed
 process leaves behind and the next one goes on from. The newest answer to a name counts.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from poisonscan.files import storage
-from poisonscan.store.parts import Journal, part_name
+from poisonscan.store.journal import Journal
+from poisonscan.store.parts import part_name
 
 if TYPE_CHECKING:
     from pathlib import Path

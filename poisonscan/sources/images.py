@@ -51,6 +51,10 @@ class ImageFolder:
         )
         return PicturePlan(slices, tuple(f"{count} {what}" for what, count in sorted(skipped.items())))
 
+    def rows(self, part: PictureSlice) -> range:
+        """The numbers of the rows of a slice."""
+        return part.rows
+
     def read(self, part: PictureSlice) -> Iterator[Picture]:
         """The pictures of a slice; what cannot be read has no body but a reason."""
         for row, name in enumerate(part.names, start=part.first_row):

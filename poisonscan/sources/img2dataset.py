@@ -112,6 +112,10 @@ class Img2datasetShards:
             raise ManifestError(f"{self.root} holds no img2dataset shard with a row; check the path")
         return PicturePlan(tuple(slices), (f"{others} files that are no shards",) if others else ())
 
+    def rows(self, part: PictureSlice) -> range:
+        """The numbers of the rows of a slice."""
+        return part.rows
+
     def read(self, part: PictureSlice) -> Iterator[Picture]:
         """The pictures of a slice; rows that were never downloaded or are lost have no body but a reason.
 

@@ -48,6 +48,16 @@ class KeptBytes:
             row += count
         return PicturePlan(tuple(slices))
 
+    def rows(self, part: PictureSlice) -> list[int]:
+        """The numbers of the rows of a part, which need not follow each other.
+
+        Raises:
+            SnapshotInvalidError: the part is damaged.
+        """
+        (name,) = part.names
+        numbers: list[int] = read_part(self.root / "rows" / name, ["row"])["row"].to_pylist()
+        return numbers
+
     def read(self, part: PictureSlice) -> Iterator[Picture]:
         """The pictures of a part. One that many rows share is given for each of them.
 

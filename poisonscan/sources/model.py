@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from poisonscan.records import ImageRef
 
@@ -47,6 +47,11 @@ class PictureSlice:
     names: tuple[str, ...]
     start: int = 0
 
+    @property
+    def rows(self) -> range:
+        """Its row numbers, where a source numbers its pictures in the order in which it is read."""
+        return range(self.first_row, self.first_row + self.count)
+
 
 @dataclass(frozen=True, slots=True)
 class PicturePlan:
@@ -74,6 +79,14 @@ class PictureSource(Protocol):
 
         Raises:
             ManifestError: there is nothing to read.
+        """
+        ...
+
+    def rows(self, part: PictureSlice) -> Collection[int]:
+        """The numbers of all rows of a slice, those without a picture included.
+
+        Raises:
+            SnapshotInvalidError: the source is a snapshot, and the part is damaged.
         """
         ...
 

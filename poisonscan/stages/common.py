@@ -1,4 +1,4 @@
-"""What every stage does around its own work: run shards, count, and say how it ended."""
+"""What every stage does around its own work: count, and say how it ended."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ import platform
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from poisonscan._version import __version__
-from poisonscan.engine.local import LocalEngine
-from poisonscan.engine.ray import RayEngine
-from poisonscan.engine.shards import Progress
-from poisonscan.errors import IncompleteError, SettingsError
-from poisonscan.extras import require
-from poisonscan.files import storage
-from poisonscan.store.parts import read_part, whole_batches
+from poisonscan.errors import SettingsError
+from poisonscan.store.parts import read_part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from poisonscan.config import RunSettings
-    from poisonscan.engine.shards import Engine, Task
-    from poisonscan.stages.watch import Watch
-    from poisonscan.store.folder import Folder
 
 _LIBRARIES = ("Pillow", "ImageHash", "numpy", "pyarrow", "duckdb", "httptools", "aiodns", "tldextract")
 
@@ -70,47 +62,6 @@ def versions() -> dict[str, str]:
     return {"poisonscan": __version__, "python": platform.python_version(), **libraries}
 
 
-class Indexed(Protocol):
-    """What the stages' shards have in common."""
-
-    @property
-    def index(self) -> int:
-        """Number of the shard and of its parts."""
-
-
-X = TypeVar("X", bound=Indexed)
-
-
-def run_missing(
-    folder: Folder, kind: str, task: Task[X], shards: Sequence[X], run: RunSettings, watch: Watch
-) -> None:
-    """Run the shards that have no part of a kind yet in worker processes.
-
-    Args:
-        folder: where the parts go.
-        kind: of the part whose existence marks a shard as done.
-        task: what to do with a shard.
-        shards: all of them.
-        run: how many processes, and where.
-        watch: has been started; told about progress and stopped, however this ends.
-
-    Raises:
-        IncompleteError: some are still missing; the same command continues.
-    """
-    missing = _missing(folder, kind, shards)
-    engine: Engine[X] = _engine(run)
-    try:
-        for event in engine.run(task, missing):
-            if isinstance(event, Progress):
-                watch.advance(event.counts)
-            else:
-                watch.shard_done(event.shard.index)
-    finally:
-        watch.stop()
-    if left := _missing(folder, kind, shards):
-        raise IncompleteError(f"{len(left)} shards of {folder.path} are unfinished; repeat the same command")
-
-
 def on_this_machine(verb: str, run: RunSettings) -> None:
     """See that nobody asks a verb which holds all its data at once for a cluster.
 
@@ -121,19 +72,8 @@ def on_this_machine(verb: str, run: RunSettings) -> None:
         raise SettingsError(f"{verb} works on this machine alone, so setting engine must be local")
 
 
-def _engine(run: RunSettings) -> Engine[X]:
-    if run.engine == "ray":
-        require("ray", "--engine ray", "ray")
-        return RayEngine(run.workers)
-    return LocalEngine(run.workers)
-
-
-def _missing(folder: Folder, kind: str, shards: Sequence[X]) -> list[X]:
-    return [shard for shard in shards if not folder.part(kind, shard.index).exists()]
-
-
 def counts_on_disk(folder: Path, kind: str, column: str) -> Counter[str]:
-    """Rows by a column's value in finished parts and unfinished journals of one kind.
+    """Rows by a column's value in finished parts of one kind.
 
     Raises:
         SnapshotInvalidError: a part is damaged.
@@ -141,8 +81,4 @@ def counts_on_disk(folder: Path, kind: str, column: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     for part in sorted((folder / kind).glob("[0-9]*.parquet")):
         counts.update(read_part(part, [column])[column].to_pylist())
-    with storage(folder):
-        for journal in sorted((folder / kind).glob(".*.journal")):
-            for batch in whole_batches(journal):
-                counts.update(batch.column(column).to_pylist())
     return counts

@@ -11,7 +11,7 @@ from poisonscan.errors import UsageError
 from poisonscan.reporting.html import write_page
 from poisonscan.reporting.page import Sources
 from poisonscan.stages.check.owners import require_evidence
-from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, SNAPSHOT_DOCUMENT, read_document
+from poisonscan.store.folder import RUN_DOCUMENT, SETTLED, SNAPSHOT_DOCUMENT, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,13 +124,13 @@ def earlier_checks(run: Path, snapshot: Path) -> list[Path]:
         identity, at = document["identity"], document.get("started_at", "")
         same = identity.get("command") == "check" and identity.get("snapshot_digest") == digest
         is_earlier = path.parent != run.resolve() and (started is None or at < started)
-        if same and is_earlier and document["state"] == FINISHED:
+        if same and is_earlier and document["state"] in SETTLED:
             found.append((at, path.parent))
     return [folder for _, folder in sorted(found)]
 
 
 def _require_finished(path: Path, document: dict[str, Any]) -> None:
-    if document["state"] != FINISHED:
+    if document["state"] not in SETTLED:
         raise UsageError(f"run {path} is unfinished; repeat the command that started it")
 
 

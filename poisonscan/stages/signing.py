@@ -7,12 +7,10 @@ however large the snapshot is, before anything else of it is read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from poisonscan.authenticity.listing import compare_digests, take_listing
-from poisonscan.authenticity.model import Defect
-from poisonscan.authenticity.signing import actual_digests, read_statement, sign
-from poisonscan.errors import SnapshotInvalidError
+from poisonscan.authenticity.signing import sign
+from poisonscan.stages.sealed import finished_snapshot
 from poisonscan.stages.verify import require_intact
 from poisonscan.store.folder import SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE
 
@@ -39,7 +37,7 @@ def sign_snapshot(snapshot: Path, signer: Signer) -> Path:
     return signature
 
 
-def require_signed(snapshot: Path, trust: Trust, signature: Path | None = None) -> None:
+def require_signed(snapshot: Path, trust: Trust, signature: Path | None = None) -> dict[str, Any]:
     """See that a snapshot's document was signed by whom one trusts; its parts are another matter.
 
     Args:
@@ -47,17 +45,12 @@ def require_signed(snapshot: Path, trust: Trust, signature: Path | None = None) 
         trust: whose signature is believed.
         signature: the file; by default the one in the folder.
 
+    Returns:
+        The document that was verified. Use this one: the file may be another a moment later.
+
     Raises:
-        SnapshotInvalidError: it is not signed, or by somebody else, or was altered since.
+        SnapshotInvalidError: it is not signed, or by somebody else, was altered since, or is not sealed.
         UsageError: the key cannot be used.
         MissingDependencyError: signatures need an extra that is not installed.
     """
-    document = snapshot / SNAPSHOT_DOCUMENT
-    if not document.is_file():
-        raise SnapshotInvalidError(f"{snapshot} is no snapshot folder: it has no {SNAPSHOT_DOCUMENT}")
-    statement = read_statement(signature or snapshot / SNAPSHOT_SIGNATURE, trust)
-    if isinstance(statement, Defect):
-        raise SnapshotInvalidError(f"{snapshot}: {statement.problem}: {statement.words}")
-    actual = actual_digests(document, take_listing(document), statement)
-    for defect in compare_digests(statement.digests, actual, "the signature"):
-        raise SnapshotInvalidError(f"{document}: {defect.problem}: {defect.words}")
+    return finished_snapshot(snapshot, trust, signature)

@@ -10,42 +10,56 @@ import pyarrow.parquet as pq
 
 from poisonscan.errors import SnapshotInvalidError
 from poisonscan.files import file_digest
-from poisonscan.stages.check.run import finished_snapshot
+from poisonscan.stages.sealed import finished_snapshot
 from poisonscan.stages.snapshot.remember import BYTES
 from poisonscan.store.folder import SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE
+from poisonscan.store.receipts import is_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from poisonscan.authenticity.signing import Trust
 
-def verify(snapshot: Path) -> list[str]:
+
+def verify(snapshot: Path, trust: Trust | None = None, signature: Path | None = None) -> list[str]:
     """Recompute every digest of a snapshot.
+
+    Args:
+        snapshot: the folder.
+        trust: whose signature its document must have; None to look at the digests alone.
+        signature: the file; by default the one in the folder.
 
     Returns:
         What is wrong, a sentence each, naming the file; empty when all is as it was sealed.
 
     Raises:
-        SnapshotInvalidError: there is no finished snapshot to look at, or its document was altered.
+        SnapshotInvalidError: there is no sealed snapshot to look at, its document was altered, or is not
+            signed as it must be.
     """
-    document = finished_snapshot(snapshot)
-    return list(_problems(snapshot, document["parts"]))
+    return list(_problems(snapshot, finished_snapshot(snapshot, trust, signature)["parts"]))
 
 
-def require_intact(snapshot: Path) -> int:
-    """Verify, and give the number of files verified.
+def require_intact(snapshot: Path, trust: Trust | None = None, signature: Path | None = None) -> int:
+    """Verify, and give the number of files verified. Arguments as of `verify`.
 
     Raises:
         SnapshotInvalidError: something is wrong; the message names all of it.
     """
-    problems = verify(snapshot)
+    parts = finished_snapshot(snapshot, trust, signature)["parts"]
+    problems = list(_problems(snapshot, parts))
     if problems:
         raise SnapshotInvalidError("; ".join(problems))
-    return len(finished_snapshot(snapshot)["parts"]) + 1
+    return len(parts) + 1
 
 
 def _problems(snapshot: Path, parts: dict[str, str]) -> Iterator[str]:
-    found = {path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(snapshot).as_posix()
+        for path in snapshot.rglob("*")
+        # Receipts are removed after the seal is written; nothing reads those that a kill left behind.
+        if path.is_file() and not is_receipt(path.name)
+    }
     for name in sorted(found - set(parts) - {SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE, ".lock"}):
         yield f"{snapshot / name} does not belong to the snapshot"
     for name, digest in parts.items():

@@ -20,6 +20,9 @@ class Watch(Protocol):
     def shard_done(self, index: int) -> None:
         """A shard is complete and written."""
 
+    def note(self, words: str) -> None:
+        """A sentence that a person should read: damage that was found, and what is done about it."""
+
     def stop(self) -> None:
         """The stage ended, well or not."""
 
@@ -34,6 +37,9 @@ class Silent:
         """Say nothing."""
 
     def shard_done(self, index: int) -> None:
+        """Say nothing."""
+
+    def note(self, words: str) -> None:
         """Say nothing."""
 
     def stop(self) -> None:

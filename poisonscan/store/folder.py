@@ -6,6 +6,7 @@ finished shard is never redone, an unfinished one goes on where its journal ends
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -14,10 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from poisonscan.errors import RunMismatchError, SnapshotInvalidError, UsageError
-from poisonscan.files import file_digest, storage, write_text
+from poisonscan.errors import (
+    IncompleteError,
+    RunMismatchError,
+    SnapshotInvalidError,
+    StorageError,
+    UsageError,
+)
+from poisonscan.files import make_folder, storage, write_text
 from poisonscan.records import SCHEMA_VERSION
 from poisonscan.store.parts import part_name
+from poisonscan.store.receipts import is_done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +34,10 @@ if TYPE_CHECKING:
 SNAPSHOT_DOCUMENT = "snapshot.json"
 SNAPSHOT_SIGNATURE = "snapshot.sig"
 RUN_DOCUMENT = "run.json"
-RUNNING, FINISHED = "running", "finished"
+RUNNING, INTERRUPTED, INCOMPLETE, FINISHED = "running", "interrupted", "incomplete", "finished"
+"""States of a folder; `stages.completion` says what each means."""
+SETTLED = (INCOMPLETE, FINISHED)
+"""States in which every row was asked for, so that the tables are whole."""
 
 _JOURNAL = ".journal"
 
@@ -46,9 +57,14 @@ class Folder:
         self._document_path = path / document_name
 
     @property
+    def state(self) -> str:
+        """Where the folder's work stands: one of the states above."""
+        return str(self.document["state"])
+
+    @property
     def finished(self) -> bool:
         """Whether the folder's work is complete."""
-        return bool(self.document["state"] == FINISHED)
+        return self.state == FINISHED
 
     def update(self, **values: object) -> None:
         """Change the document and write it, sealed with a digest of itself."""
@@ -69,12 +85,12 @@ class Folder:
         """Remove what killed workers left: temporaries, and journals that outlived their shards.
 
         Args:
-            kind: whose parts mark shards as done.
+            kind: whose receipts mark shards as done.
         """
         _remove_temporaries(self.path)
         with storage(self.path):
             for journal in self.path.glob(f"*/.*{_JOURNAL}"):
-                if self.part(kind, int(journal.stem.removeprefix("."))).exists():
+                if is_done(self.path, kind, int(journal.stem.removeprefix("."))):
                     journal.unlink()
 
 
@@ -92,13 +108,15 @@ def journal_path(folder: Path, kind: str, index: int) -> Path:
 def open_folder(path: Path, document_name: str, identity: Mapping[str, object]) -> Iterator[Folder]:
     """Create a folder, or continue one that was started with the same `identity`.
 
+    A block that ends in an `IncompleteError` leaves the folder `interrupted`.
+
     Raises:
         UsageError: another process is working in it, or it holds something else.
         RunMismatchError: it was started with other input; names what differs.
         StorageError: it cannot be written.
     """
     with storage(path):
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         lock = FileLock(path / ".lock", timeout=0)
         try:
             lock.acquire()
@@ -110,13 +128,24 @@ def open_folder(path: Path, document_name: str, identity: Mapping[str, object]) 
     try:
         folder = _start_or_continue(path, document_name, json.loads(json.dumps(identity)))
         _remove_temporaries(path)
-        yield folder
+        try:
+            yield folder
+        except IncompleteError:
+            _note_interruption(folder)
+            raise
     except UsageError:
         if fresh:
             _undo(path, document_name)
         raise
     finally:
         lock.release()
+
+
+def _note_interruption(folder: Folder) -> None:
+    """Write down that a run stopped early, where that can be written."""
+    if folder.state == RUNNING:
+        with contextlib.suppress(StorageError):  # on a full disk the first cause is what is to be told
+            folder.update(state=INTERRUPTED)
 
 
 def _undo(path: Path, document_name: str) -> None:
@@ -167,13 +196,37 @@ def read_document(path: Path, document_name: str) -> dict[str, Any]:
     Raises:
         SnapshotInvalidError: it is missing, damaged, altered, or of a newer version.
     """
-    file = path / document_name
+    return parse_document(document_bytes(path, document_name), path / document_name)
+
+
+def document_bytes(path: Path, document_name: str) -> bytes:
+    """A folder's document as it lies there.
+
+    Raises:
+        SnapshotInvalidError: it is missing or cannot be read.
+    """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        return (path / document_name).read_bytes()
     except FileNotFoundError as error:
         what = document_name.removesuffix(".json")
         raise SnapshotInvalidError(f"{path} is no {what} folder: it has no {document_name}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise SnapshotInvalidError(f"{path / document_name} cannot be read: {error}") from error
+
+
+def parse_document(content: bytes, file: Path) -> dict[str, Any]:
+    """Check a document that was read.
+
+    Args:
+        content: of the file.
+        file: where it lay, for the words.
+
+    Raises:
+        SnapshotInvalidError: it is damaged, altered, or of a newer version.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise SnapshotInvalidError(f"{file} cannot be read: {error}") from error
     if not isinstance(document, dict) or document.get("digest") != document_digest(document):
         raise SnapshotInvalidError(f"{file} was altered: its digest does not fit its content")
@@ -190,11 +243,6 @@ def document_digest(document: Mapping[str, object]) -> str:
     """sha256 over the document in canonical JSON, its own digest left out."""
     rest = {name: value for name, value in document.items() if name != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def digest_parts(folder: Path, paths: list[Path]) -> dict[str, str]:
-    """sha256 of each part, by path relative to the folder."""
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
 
 
 def _brief(value: object) -> str:

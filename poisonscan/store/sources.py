@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poisonscan.errors import SnapshotInvalidError, UsageError
-from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, SNAPSHOT_DOCUMENT, read_document
+from poisonscan.store.folder import RUN_DOCUMENT, SETTLED, SNAPSHOT_DOCUMENT, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,7 +165,7 @@ def files_of(run: Path, snapshot: Path | None) -> dict[str, list[Path]]:
         UsageError: `run` is unfinished; half a table would pass for a whole one.
     """
     document = document_of(run)
-    if document.get("state") != FINISHED:
+    if document.get("state") not in SETTLED:
         raise UsageError(f"{run} is unfinished; repeat the command that started it")
     past = snapshot_of(run, document, snapshot)
     vectors = vectors_home(run, document)

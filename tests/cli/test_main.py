@@ -269,7 +269,7 @@ def test_a_reader_that_leaves_changes_neither_the_work_nor_the_exit_code(tmp_pat
     assert process.returncode == 3, err
     assert "Traceback" not in (err or "")
     assert "Exception ignored" not in (err or "")
-    assert json.loads((tmp_path / "then" / "snapshot.json").read_text())["state"] == "finished"
+    assert json.loads((tmp_path / "then" / "snapshot.json").read_text())["state"] == "incomplete"
 
 
 def test_the_demo_finds_everything(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from poisonscan.store.parts import whole_batches
+from poisonscan.store.journal import rows_in_journal
 
 from .world import read
 
@@ -20,7 +20,7 @@ PATIENCE_S = 60.0
 def rows_of(folder: Path, kind: str) -> int:
     """Rows on disk so far, in parts and journals."""
     journals = [*(folder / kind).glob(".*.journal")]
-    in_journals: int = sum(batch.num_rows for journal in journals for batch in whole_batches(journal))
+    in_journals: int = sum(batch.num_rows for journal in journals for batch in rows_in_journal(journal))
     return in_journals + len(read(folder, kind))
 
 

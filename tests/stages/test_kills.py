@@ -19,11 +19,13 @@ from poisonscan.redteam.web import LyingWeb
 from poisonscan.stages.check import recheck
 from poisonscan.stages.check.run import check
 from poisonscan.stages.recorder import Recorder
+from poisonscan.stages.sealed import SealedPart
 from poisonscan.stages.snapshot.take import snapshot, snapshot_images
 from poisonscan.stages.verify import verify
 from poisonscan.store import schema
 from poisonscan.store.folder import journal_path, part_path
-from poisonscan.store.parts import whole_batches
+from poisonscan.store.journal import rows_in_journal
+from poisonscan.store.receipts import Receipt, receipt_path, write_receipt
 
 from .world import (
     SlowWeb,
@@ -117,7 +119,7 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 def rows_on_disk(run: Path) -> int:
     """Rows observed so far, in parts and journals."""
     journals = [*(run / recheck.OBSERVED).glob(".*.journal")]
-    in_journals: int = sum(batch.num_rows for journal in journals for batch in whole_batches(journal))
+    in_journals: int = sum(batch.num_rows for journal in journals for batch in rows_in_journal(journal))
     return in_journals + len(read(run, recheck.OBSERVED))
 
 
@@ -257,30 +259,30 @@ def quarantined(number: int, body: bytes) -> dict[str, Any]:
     return {"row": number, "key": str(number), "verdict": "replaced", "bytes": body}
 
 
-def recorder(folder: Path) -> Recorder:
-    kinds = (recheck.OBSERVED, schema.OBSERVED), (recheck.QUARANTINE, schema.QUARANTINE)
-    return Recorder(folder, 0, *kinds, "verdict", Listener())
+KINDS = (recheck.OBSERVED, schema.OBSERVED), (recheck.QUARANTINE, schema.QUARANTINE)
+
+
+def recorder(folder: Path, *rows: int) -> Recorder:
+    return Recorder(folder, 0, *KINDS, "verdict", Listener(), rows)
 
 
 def test_a_picture_whose_row_was_lost_is_not_kept_twice(tmp_path: Path) -> None:
     """Killed between the two writes of a flush: the picture is on disk, its row is not."""
-    first = recorder(tmp_path)
+    first = recorder(tmp_path, 1, 2)
     first.add(observed(1), quarantined(1, b"one"))
     first.flush()
     first.add(observed(2), quarantined(2, b"two"))
     first.flush()
-    first.finish(complete=False)
     rows = journal_path(tmp_path, recheck.OBSERVED, 0)
     rows.write_bytes(rows.read_bytes()[: -rows.stat().st_size // 3])
-    second = recorder(tmp_path)
+    second = recorder(tmp_path, 1, 2)
     assert second.done() == {1}
     second.add(observed(2), quarantined(2, b"two, as served now"))
-    second.flush()
-    second.finish(complete=True)
+    assert second.finish()
     kept = {row["row"]: row["bytes"] for row in read(tmp_path, recheck.QUARANTINE)}
     assert kept == {1: b"one", 2: b"two, as served now"}
     assert len(read(tmp_path, recheck.QUARANTINE)) == len(read(tmp_path, recheck.OBSERVED)) == 2
-    assert leftovers(tmp_path) == []
+    assert leftovers(tmp_path) == ["observed/.00000.done"]
 
 
 class Orphan(Listener):
@@ -292,22 +294,20 @@ class Orphan(Listener):
 
 def test_rows_that_nobody_hears_of_any_more_are_not_written_twice(tmp_path: Path) -> None:
     """The parent dies between a row's way to disk and the word of it; the worker flushes once more."""
-    kinds = (recheck.OBSERVED, schema.OBSERVED), (recheck.QUARANTINE, schema.QUARANTINE)
-    orphan = Recorder(tmp_path, 0, *kinds, "verdict", Orphan())
+    orphan = Recorder(tmp_path, 0, *KINDS, "verdict", Orphan(), [1])
     orphan.add(observed(1))
     with pytest.raises(BrokenPipeError):
         orphan.flush()
     orphan.flush()
-    orphan.finish(complete=False)
-    heir = recorder(tmp_path)
+    heir = recorder(tmp_path, 1)
     assert heir.done() == {1}
-    heir.finish(complete=True)
+    assert heir.finish()
     assert [row["row"] for row in read(tmp_path, recheck.OBSERVED)] == [1]
 
 
 def test_killed_between_the_two_parts_of_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pictures' part is written, the rows' part is not: the pictures must not be lost by resuming."""
-    first = recorder(tmp_path)
+    first = recorder(tmp_path, 1)
     first.add(observed(1), quarantined(1, b"one"))
     first.flush()
 
@@ -315,25 +315,23 @@ def test_killed_between_the_two_parts_of_a_shard(tmp_path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("poisonscan.store.parts._sort_to_parquet", killed)
+        patch.setattr("poisonscan.store.journal._sorted", killed)
         with pytest.raises(KeyboardInterrupt):
-            first.finish(complete=True)
+            first.finish()
     assert part_path(tmp_path, recheck.QUARANTINE, 0).exists()
     assert not part_path(tmp_path, recheck.OBSERVED, 0).exists()
-    second = recorder(tmp_path)
+    second = recorder(tmp_path, 1)
     assert second.done() == {1}
-    second.finish(complete=True)
+    assert second.finish()
     assert [row["bytes"] for row in read(tmp_path, recheck.QUARANTINE)] == [b"one"]
 
 
 def test_a_finished_shard_is_never_redone(tmp_path: Path) -> None:
     """Its worker was killed before it could say that it was done, so the engine runs the shard again."""
-    done = part_path(tmp_path, recheck.OBSERVED, 0)
-    done.parent.mkdir()
-    done.write_bytes(b"untouched")
-    part = recheck.Part(0, tmp_path / "absent.parquet", "no digest")
+    write_receipt(Receipt(0, {}, {}), receipt_path(tmp_path, recheck.OBSERVED, 0))
+    part = recheck.Part(SealedPart(0, tmp_path / "absent.parquet", "no digest"))
     recheck.recheck(part, Listener(), tmp_path, Config())
-    assert done.read_bytes() == b"untouched"
+    assert not part_path(tmp_path, recheck.OBSERVED, 0).exists()
 
 
 def test_images_are_remembered_after_a_kill_too(tmp_path: Path) -> None:

@@ -13,12 +13,15 @@ import pytest
 
 from poisonscan.config import Config, JudgeSettings
 from poisonscan.errors import RunMismatchError, SnapshotInvalidError, UsageError
+from poisonscan.files import file_digest
 from poisonscan.records import Group, Verdict, group_of
 from poisonscan.redteam.sites import EXPECTED, Behaviour
 from poisonscan.stages.check.run import Selection, check, exit_code
 from poisonscan.stages.report import report
 from poisonscan.stages.snapshot.take import snapshot
 from poisonscan.store import schema
+from poisonscan.store.parts import Digested
+from poisonscan.store.receipts import Receipt, receipt_path, write_receipt
 
 from .conftest import MALFORMED, PLAN, SHARD_ROWS
 from .world import by_url, config_for, files_in, leftovers, read, without_timing, write_list
@@ -165,6 +168,7 @@ def test_a_crash_in_the_last_step_is_made_good(loop: Loop, tmp_path: Path) -> No
     run = copied(loop.run, tmp_path / "run")
     document = json.loads((run / "run.json").read_text())
     forged(run, state="running")
+    put_receipts_back(run)
     for name in ("summary.json", "report.html", "domains.parquet", "findings.parquet"):
         (run / name).unlink()
     (run / "observed" / ".00000.journal").write_bytes(b"")
@@ -251,6 +255,8 @@ def test_the_report_is_written_again(loop: Loop, tmp_path: Path) -> None:
         ({Group.LOST: 1}, 0, "unanswered", 1),
         ({Group.UNKNOWN: 1}, 0, "unanswered", 1),
         ({Group.LOST: 5}, 0, "suspicious", 0),
+        ({Group.UNKNOWN: 6}, 0, "suspicious", 3),
+        ({Group.LOST: 3, Group.UNKNOWN: 3}, 0, "suspicious", 3),
         ({Group.LOST: 6}, 0, "suspicious", 3),
         ({Group.LOST: 10}, 0, "never", 3),
         ({Group.LOST: 6, Group.SUSPICIOUS: 1}, 0, "suspicious", 1),
@@ -266,7 +272,7 @@ def test_no_verdict_but_the_clean_ones_is_counted_as_clean(loop: Loop) -> None:
     groups = loop.checked.details["groups"]
     clean = sum(n for name, n in loop.checked.counts.items() if Verdict(name).group is Group.CLEAN)
     assert groups["clean"] == clean
-    assert loop.checked.details["unanswered"] == groups["lost"]
+    assert loop.checked.details["unanswered"] == groups["lost"] + groups["unknown"]
 
 
 def copied(source: Path, target: Path) -> Path:
@@ -274,6 +280,16 @@ def copied(source: Path, target: Path) -> Path:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
     return target
+
+
+def put_receipts_back(run: Path) -> None:
+    """The receipts that a check removes when it is closed."""
+    for part in sorted((run / "observed").glob("*.parquet")):
+        parts = {name: run / name for name in (f"observed/{part.name}", f"quarantine/{part.name}")}
+        verdicts = pq.read_table(part)["verdict"].to_pylist()
+        digests = {name: Digested(file_digest(path), path.stat().st_size) for name, path in parts.items()}
+        receipt = Receipt(len(verdicts), Counter(verdicts), digests)
+        write_receipt(receipt, receipt_path(run, "observed", int(part.stem)))
 
 
 def forged(folder: Path, **changes: object) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poisonscan.errors import SnapshotInvalidError
@@ -43,6 +43,7 @@ def test_marks_are_kept_replaced_and_taken_away(tmp_path: Path) -> None:
     assert read_marks(tmp_path).schema.equals(MARKS)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sets(st.integers(0, 9)), st.sampled_from([*Mark, None])), max_size=6))
 def test_marks_are_what_a_dictionary_would_hold(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[set[int], Mark | None]]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from poisonscan.errors import SnapshotInvalidError, StorageError
 from poisonscan.files import beside, file_digest, storage, write_text
-from poisonscan.store.parts import Journal, part_name, read_part, rows_in, whole_batches, write_table
+from poisonscan.store.journal import Journal, rows_in_journal
+from poisonscan.store.parts import part_name, read_part, rows_in, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def rows(*numbers: int) -> list[Row]:
 
 
 def numbers_in(journal: Path) -> list[int]:
-    return [number for batch in whole_batches(journal) for number in batch.column("row").to_pylist()]
+    return [number for batch in rows_in_journal(journal) for number in batch.column("row").to_pylist()]
 
 
 def filled(path: Path, *batches: list[Row]) -> Journal:
@@ -99,12 +100,12 @@ def test_garbage_where_a_journal_should_be_is_no_row(tmp_path: Path) -> None:
         assert numbers_in(path) == [1]
 
 
-def test_a_journal_keeps_only_what_is_known(tmp_path: Path) -> None:
+def test_a_journal_begins_with_what_is_carried_over(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     filled(path, rows(1, 2), rows(3)).close()
-    with Journal(path, SCHEMA, known=pa.array([3, 1, 7])) as journal:
-        assert journal.rows == 2
-    assert numbers_in(path) == [1, 3]
+    with Journal(path, SCHEMA, [pa.RecordBatch.from_pylist(rows(2), schema=SCHEMA)]) as journal:
+        assert journal.rows == 1
+    assert numbers_in(path) == [2]
 
 
 @pytest.mark.parametrize("sort_by", ["row", None])
@@ -189,7 +190,7 @@ FULL_DISK = """
 import pathlib, resource, sys
 import pyarrow as pa
 from poisonscan.errors import StorageError
-from poisonscan.store.parts import Journal
+from poisonscan.store.journal import Journal
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 schema = pa.schema([("row", pa.int64()), ("url", pa.string())])
 journal = Journal(pathlib.Path(sys.argv[1]), schema)

@@ -31,9 +31,10 @@ from poisonscan.stages.calibrate.thresholds import (
     scaled,
     share,
 )
-from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing
+from poisonscan.stages.common import Summary, counts_on_disk, pace
 from poisonscan.stages.diff.sides import Kind as SideKind
 from poisonscan.stages.diff.sides import Side, state_of
+from poisonscan.stages.rows import Done, Work, work_through
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import FINISHED, Folder, open_folder
 from poisonscan.store.parts import read_part, write_table
@@ -103,10 +104,8 @@ def calibrate(
     started = time.monotonic()
     slices = _drawn(source, experiment)
     with open_folder(out, CALIBRATION_DOCUMENT, _identity(source, experiment, config)) as folder:
-        folder.sweep(TRIALS)
-        before = counts_on_disk(out, TRIALS, "verdict").total()
-        _try_all(folder, slices, source, experiment, config, watch)
-        return _conclude(folder, experiment, config, time.monotonic() - started, before)
+        done = _try_all(folder, slices, source, experiment, config, watch)
+        return _conclude(folder, experiment, config, time.monotonic() - started, done.kept)
 
 
 def _identity(source: Path, experiment: Experiment, config: Config) -> dict[str, object]:
@@ -152,13 +151,13 @@ def _try_all(
     experiment: Experiment,
     config: Config,
     watch: Watch,
-) -> None:
+) -> Done:
     total = sum(part.count for part in slices) * len(experiment.edits)
-    watch.start("calibrate", total, counts_on_disk(folder.path, TRIALS, "verdict"))
     task = partial(
         try_pictures, folder=folder.path, source=ImageFolder(source), experiment=experiment, config=config
     )
-    run_missing(folder, TRIALS, task, slices, config.run, watch)
+    work = Work("calibrate", TRIALS, "verdict", task, slices, total)
+    return work_through(folder, work, config.run, watch)
 
 
 def _conclude(

@@ -13,6 +13,7 @@ from poisonscan.redteam.edits import EDITS, Kind, named
 from poisonscan.stages.calibrate.measuring import Original, Trial, prepare, try_edit
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
+from poisonscan.store.receipts import is_done
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,11 @@ def try_pictures(
     config: Config,
 ) -> None:
     """Apply every edit to the pictures of a slice: the shard task."""
-    recorder = Recorder(folder, part.index, (TRIALS, TRIALS_SCHEMA), None, "verdict", context)
+    if is_done(folder, TRIALS, part.index):
+        return  # by a worker that was killed before it could say so
+    edits = len(experiment.edits)
+    rows = range(part.first_row * edits, (part.first_row + part.count) * edits)
+    recorder = Recorder(folder, part.index, (TRIALS, TRIALS_SCHEMA), None, "verdict", context, rows)
     done = recorder.done()
 
     async def work(tools: Worker) -> None:
@@ -106,10 +111,9 @@ def try_pictures(
             trial = await _trial(tools, original, picture.ref.row, number, experiment, config)
             row = picture.ref.row * len(experiment.edits) + number
             recorder.add(_trial_row(row, picture, experiment.edits[number], trial))
-            done.add(row)
 
     worker(config.fetch, config.decode, context.share).run(work)
-    recorder.finish(complete=len(done) == part.count * len(experiment.edits))
+    recorder.finish()
 
 
 async def _original(tools: Worker, picture: Picture, config: Config) -> Original | DecodeFailure:

@@ -11,29 +11,33 @@ from contextlib import contextmanager
 from itertools import islice, tee
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poisonscan.domains.sampling import rows_needed, spend
-from poisonscan.errors import SnapshotInvalidError, UsageError
-from poisonscan.files import beside
+from poisonscan.errors import UsageError
+from poisonscan.files import beside, storage
 from poisonscan.records import Group, Verdict
 from poisonscan.stages.check.audit import AUDIT, Audit, Risk, Tally, assured
 from poisonscan.stages.common import Summary
 from poisonscan.stages.diff.pairing import parquet_of
+from poisonscan.stages.sealed import finished_snapshot, rows_parts
 from poisonscan.store import schema
-from poisonscan.store.folder import FINISHED, SNAPSHOT_DOCUMENT, read_document
 from poisonscan.store.query import stream_of, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    import duckdb
     from numpy.typing import NDArray
 
+    from poisonscan.authenticity.signing import Trust
     from poisonscan.domains.sampling import Aim
+    from poisonscan.stages.sealed import SealedPart
     from poisonscan.store.rows import Row
 
 _BATCH = 4096
@@ -44,7 +48,8 @@ _NOT_WELL = "['parked', 'unresolvable']"
 # Of equal risk the largest first: the same number of fetches covers the most rows.
 _ORDER = "risk DESC, rows DESC, domain"
 # Only a row with a baseline can show that it was replaced.
-_BASELINES = "SELECT row, domain FROM {rows} WHERE state IN ('{fingerprinted}', '{hashed}')"
+_BASELINES = pa.array([schema.FINGERPRINTED, schema.HASHED], pa.string())
+_COPY = ".baselines.parquet"
 _RANKED = """
     SELECT domain, count(*) AS rows, coalesce(any_value(risk), 0) AS risk
     FROM baselines LEFT JOIN risks USING (domain) GROUP BY domain ORDER BY {order}
@@ -69,12 +74,16 @@ _SEEN = """
 """
 
 
-def plan_audit(snapshot: Path, audit: Audit) -> Summary:
+def plan_audit(
+    snapshot: Path, audit: Audit, trust: Trust | None = None, signature: Path | None = None
+) -> Summary:
     """Say how many rows of each domain an audit would fetch and what that would guarantee; fetch nothing.
 
     Args:
         snapshot: a finished snapshot folder.
         audit: what is to be noticed, and the budget.
+        trust: whose signature the snapshot must have; None to believe its digests alone.
+        signature: the file; by default the one in the snapshot.
 
     Returns:
         `rows` are those that would be fetched; the details hold the sums and the domains that come first.
@@ -84,14 +93,12 @@ def plan_audit(snapshot: Path, audit: Audit) -> Summary:
         UsageError: the evidence is none.
     """
     started = time.monotonic()
-    document = read_document(snapshot, SNAPSHOT_DOCUMENT)
-    if document["state"] != FINISHED:
-        raise SnapshotInvalidError(f"snapshot {snapshot} is unfinished; repeat the command that started it")
+    document = finished_snapshot(snapshot, trust, signature)
     shown: list[Row] = []
     tally = Tally()
     with (
         TemporaryDirectory() as work,
-        _baselines(Path(work), _rows_parts(snapshot, document), audit) as lines,
+        _baselines(Path(work), rows_parts(snapshot, document), audit) as lines,
     ):
         for line in _planned(lines, audit):
             tally.add(line, audit.aim)
@@ -115,7 +122,7 @@ def plan_audit(snapshot: Path, audit: Audit) -> Summary:
     )
 
 
-def drawn_rows(parts: Sequence[Path], audit: Audit, seed: int, out: Path) -> NDArray[np.int64]:
+def drawn_rows(parts: Sequence[SealedPart], audit: Audit, seed: int, out: Path) -> NDArray[np.int64]:
     """Draw the rows of an audit; the same for the same snapshot, audit and seed.
 
     Writes `out`/audit.parquet.
@@ -129,8 +136,7 @@ def drawn_rows(parts: Sequence[Path], audit: Audit, seed: int, out: Path) -> NDA
     path = out / AUDIT
     with _baselines(out, parts, audit) as lines:
         _write(_planned(lines, audit), path, audit.aim)
-    with tables(out) as connection:
-        connection.execute(f"CREATE VIEW baselines AS {_baselines_query(parts)}")
+    with tables(out) as connection, _rows_with_baseline(out, parts, connection):
         cursor = connection.execute(_DRAWN.format(seed=int(seed), audit=parquet_of([path])))
         batches = [
             np.array([row for (row,) in batch], np.int64)
@@ -156,11 +162,10 @@ def close_audit(folder: Path, audit: Audit) -> Tally:
 
 
 @contextmanager
-def _baselines(work: Path, parts: Sequence[Path], audit: Audit) -> Iterator[Iterator[Row]]:
+def _baselines(work: Path, parts: Sequence[SealedPart], audit: Audit) -> Iterator[Iterator[Row]]:
     """The domains of a snapshot, riskiest first, each with its rows that have a baseline."""
     evidence = audit.evidence_files()
-    with tables(work) as connection:
-        connection.execute(f"CREATE VIEW baselines AS {_baselines_query(parts)}")
+    with tables(work) as connection, _rows_with_baseline(work, parts, connection):
         tiers = [_tier(file) for file in evidence]
         every = " UNION ALL ".join(tiers) or "SELECT NULL::VARCHAR AS domain, 0 AS tier"
         connection.execute(
@@ -169,8 +174,23 @@ def _baselines(work: Path, parts: Sequence[Path], audit: Audit) -> Iterator[Iter
         yield stream_of(connection, _RANKED.format(order=_ORDER))
 
 
-def _baselines_query(parts: Sequence[Path]) -> str:
-    return _BASELINES.format(rows=parquet_of(parts), fingerprinted=schema.FINGERPRINTED, hashed=schema.HASHED)
+@contextmanager
+def _rows_with_baseline(
+    work: Path, parts: Sequence[SealedPart], connection: duckdb.DuckDBPyConnection
+) -> Iterator[None]:
+    """A view `baselines`, of a copy that holds what was sealed: the parts may be others a moment later."""
+    path = work / _COPY
+    columns = pa.schema([pa.field("row", pa.int64()), pa.field("domain", pa.string())])
+    try:
+        with beside(path, durable=False) as temporary, pq.ParquetWriter(temporary, columns) as writer:
+            for part in parts:
+                table = part.read(["row", "domain", "state"])
+                writer.write_table(table.filter(pc.is_in(table["state"], _BASELINES)).select(columns.names))
+        connection.execute(f"CREATE VIEW baselines AS FROM {parquet_of([path])}")
+        yield
+    finally:
+        with storage(path):
+            path.unlink(missing_ok=True)
 
 
 def _tier(file: Path) -> str:
@@ -242,14 +262,6 @@ def _write(lines: Iterable[Row], path: Path, aim: Aim) -> Tally:
             for line in batch:
                 tally.add(line, aim)
     return tally
-
-
-def _rows_parts(snapshot: Path, document: Mapping[str, Any]) -> list[Path]:
-    parts = [snapshot / name for name in sorted(document["parts"]) if name.startswith("rows/")]
-    for part in parts:
-        if not part.exists():
-            raise SnapshotInvalidError(f"{part} is missing from the snapshot; restore it")
-    return parts
 
 
 def _brief(line: Row) -> Row:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poisonscan.compare.ladder import Baseline, judge_bytes
-from poisonscan.errors import SnapshotInvalidError
-from poisonscan.files import file_digest
 from poisonscan.fingerprint.hashes import byte_digests
 from poisonscan.records import Comparison, DecodeFailure, Group, Verdict
 from poisonscan.stages.examine import Question, examine_safely, wanted
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
-from poisonscan.store.folder import part_path
-from poisonscan.store.parts import read_part
+from poisonscan.store.receipts import is_done
 from poisonscan.store.rows import fetch_row, fingerprint_of, fingerprint_row, judgement_row, published_of
 
 if TYPE_CHECKING:
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from poisonscan.config import Config
     from poisonscan.engine.shards import Context
     from poisonscan.records import FetchResult, Fingerprint
+    from poisonscan.stages.sealed import SealedPart
     from poisonscan.stages.worker import Worker
     from poisonscan.store.rows import Row
 
@@ -42,16 +40,17 @@ class Part:
     """A shard of a check: one part of the snapshot.
 
     Attributes:
-        index: number of the part, and of the shard.
-        path: the Parquet file.
-        sha256: the digest that the snapshot's document gives it.
+        sealed: the part.
         rows: row numbers to look at; None for all.
     """
 
-    index: int
-    path: Path
-    sha256: str
+    sealed: SealedPart
     rows: frozenset[int] | None = None
+
+    @property
+    def index(self) -> int:
+        """Number of the part, and of the shard."""
+        return self.sealed.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,15 @@ class Then:
 
 def recheck(part: Part, context: Context, folder: Path, config: Config) -> None:
     """Fetch the rows of a part again; each URL once, however many rows have it."""
-    if part_path(folder, OBSERVED, part.index).exists():
+    if is_done(folder, OBSERVED, part.index):
         return  # by a worker that was killed before it could say so
-    recorder = Recorder(
-        folder, part.index, (OBSERVED, schema.OBSERVED), (QUARANTINE, schema.QUARANTINE), "verdict", context
-    )
+    baselines = list(_baselines(part))
+    kinds = (OBSERVED, schema.OBSERVED), (QUARANTINE, schema.QUARANTINE)
+    rows = [then.row["row"] for then in baselines]
+    recorder = Recorder(folder, part.index, *kinds, "verdict", context, rows)
     done = recorder.done()
     by_url: dict[str, list[Then]] = defaultdict(list)
-    for then in _baselines(part):
+    for then in baselines:
         if then.row["row"] not in done:
             by_url[then.row["url"]].append(then)
 
@@ -84,15 +84,11 @@ def recheck(part: Part, context: Context, folder: Path, config: Config) -> None:
             await tools.fetcher.fetch_all(by_url, handle, context.stopping)
 
     worker(config.fetch, config.decode, context.share).run(work)
-    recorder.finish(complete=not context.stopping())
+    recorder.finish()
 
 
 def _baselines(part: Part) -> Iterator[Then]:
-    if not part.path.exists() or file_digest(part.path) != part.sha256:
-        raise SnapshotInvalidError(
-            f"{part.path} is missing or was altered: its digest does not fit snapshot.json"
-        )
-    for row in read_part(part.path, _BASELINE_COLUMNS).to_pylist():
+    for row in part.sealed.read(_BASELINE_COLUMNS).to_pylist():
         if part.rows is None or row["row"] in part.rows:
             yield Then(row, Baseline(fingerprint_of(row), published_of(row)))
 

@@ -3,52 +3,62 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from poisonscan.config import Config, as_dict
-from poisonscan.errors import SnapshotInvalidError, UsageError
+from poisonscan.errors import UsageError
 from poisonscan.files import file_digest, write_text
 from poisonscan.records import Group, Verdict
 from poisonscan.reporting.html import write_report
 from poisonscan.stages.check.judging import DOMAINS, VERDICTS, judge_run
 from poisonscan.stages.check.owners import known_domains
 from poisonscan.stages.check.plan import close_audit, drawn_rows
-from poisonscan.stages.check.recheck import OBSERVED, Part, recheck
+from poisonscan.stages.check.recheck import OBSERVED, QUARANTINE, Part, recheck
+from poisonscan.stages.check.vantage import VANTAGES
 from poisonscan.stages.check.vantage_run import (
     cloaked_rows,
+    forget_vantages,
     look_from_vantages,
     name_cloaked_domains,
     require_usable,
     sights,
 )
-from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing, versions
+from poisonscan.stages.common import Summary, counts_on_disk, pace, versions
+from poisonscan.stages.completion import enough, unanswered
+from poisonscan.stages.rows import Done, Work, close_rows, progress_of, work_through
+from poisonscan.stages.sealed import finished_snapshot, rows_parts
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import (
-    FINISHED,
+    INCOMPLETE,
     RUN_DOCUMENT,
-    SNAPSHOT_DOCUMENT,
+    SETTLED,
     Folder,
     open_folder,
     read_document,
 )
-from poisonscan.store.parts import read_part, rows_in
+from poisonscan.store.parts import rows_in
 from poisonscan.store.query import rows_of, tables
+from poisonscan.store.receipts import remove_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from poisonscan.authenticity.signing import Trust
     from poisonscan.stages.check.audit import Audit
     from poisonscan.stages.check.owners import Known
+    from poisonscan.stages.sealed import SealedPart
 
 SUMMARY = "summary.json"
+_SEEDS = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +67,14 @@ class Selection:
 
     Attributes:
         sample: how many rows, drawn at random; None for all.
-        seed: of the draw.
+        seed: of every draw. None to draw one that nobody can foresee, or to take that of the run that is
+            continued; the run records it.
         only_failed: an earlier run; only its rows without an answer are looked at.
         audit: draw of each domain as many rows as it takes to notice a swap; None for no such draw.
     """
 
     sample: int | None = None
-    seed: int = 0
+    seed: int | None = None
     only_failed: Path | None = None
     audit: Audit | None = None
 
@@ -71,10 +82,17 @@ class Selection:
         """Refuse what cannot be selected."""
         if self.sample is not None and self.sample < 1:
             raise UsageError(f"--sample {self.sample}: at least one row must be looked at")
-        if self.seed < 0:
+        if self.seed is not None and self.seed < 0:
             raise UsageError(f"--seed {self.seed}: choose a whole number from 0")
         if self.audit is not None and (self.sample is not None or self.only_failed is not None):
             raise UsageError("an audit draws rows of its own; leave out --sample and --only-failed")
+
+    @property
+    def drawn(self) -> int:
+        """The seed, once it was asked for or drawn."""
+        if self.seed is None:
+            raise ValueError("no seed was drawn")
+        return self.seed
 
 
 def check(
@@ -83,10 +101,15 @@ def check(
     *,
     selection: Selection = Selection(),
     domains: Path | None = None,
+    trust: Trust | None = None,
+    signature: Path | None = None,
     config: Config = Config(),
     watch: Watch = Silent(),
 ) -> Summary:
     """Fetch, compare and judge; write verdicts, quarantine, domains, summary and report.
+
+    Where too many rows give no answer or have no baseline (`max_lost`), the run is `incomplete`, and the same
+    call asks again for the rows without an answer.
 
     With `config.vantages` some rows are asked for from there too, and with an audit the details of the
     summary say what it guarantees.
@@ -97,39 +120,51 @@ def check(
         selection: which rows to look at.
         domains: what the verb `domains` wrote about the snapshot's domains; makes the judgement on
             domains sharper.
+        trust: whose signature the snapshot must have; None to believe its digests alone.
+        signature: the file; by default the one in the snapshot.
         config: settings.
         watch: told about progress.
 
     Raises:
-        UsageError: `domains` or the evidence of an audit is no such file.
+        UsageError: `domains` or the evidence of an audit is no such file, or `only_failed` is no run of this
+            snapshot.
         SettingsError: a vantage cannot ask as it is set.
-        SnapshotInvalidError: the snapshot is unfinished, damaged or altered.
+        SnapshotInvalidError: the snapshot is unfinished, damaged or altered, or not signed as it must be.
         RunMismatchError: `out` was started from another snapshot, selection or evidence.
         IncompleteError: interrupted, or the disk is full; the same call continues.
     """
     started = time.monotonic()
-    document = finished_snapshot(snapshot)
+    document = finished_snapshot(snapshot, trust, signature)
     require_usable(config)
     known = known_domains(domains, document)
+    selection = replace(selection, seed=_seed(selection, out))
     with open_folder(out, RUN_DOCUMENT, _identity(snapshot, document, selection, config, known)) as folder:
-        before = counts_on_disk(out, OBSERVED, "verdict")
+        done = None
         if not folder.finished:
-            parts = _parts(snapshot, document, selection, out)
-            folder.sweep(OBSERVED)
-            folder.update(**_origin(snapshot, document))
-            _observe_all(folder, parts, before, config, watch)
+            done = _observe_all(folder, snapshot, document, selection, config, watch)
             if config.vantages:
-                past = [snapshot / name for name in sorted(document["parts"]) if name.startswith("rows/")]
-                look_from_vantages(folder, past, selection.seed, config, watch)
+                past = rows_parts(snapshot, document)
+                look_from_vantages(folder, past, selection.drawn, config, watch)
             judge_run(out, document["created_at"][:10], config, known)
             name_cloaked_domains(out, out / DOMAINS)
-        summary = _summarise(folder, time.monotonic() - started, before.total(), config)
+        summary = _summarise(folder, time.monotonic() - started, done, config)
         if selection.audit is not None:
             reached = close_audit(out, selection.audit).as_dict(selection.audit)
             summary = replace(summary, details={**summary.details, "audit": reached})
-        _close(folder, summary)
+        summary = _close(folder, summary, done, config)
         write_report(out, snapshot)
         return summary
+
+
+def _seed(selection: Selection, out: Path) -> int:
+    """The seed of a run's draws: as it was asked for, that of the run to be continued, or a new one."""
+    if selection.seed is not None:
+        return selection.seed
+    if (out / RUN_DOCUMENT).exists():
+        begun = read_document(out, RUN_DOCUMENT)["identity"].get("seed")
+        if begun is not None:
+            return int(begun)
+    return secrets.randbelow(_SEEDS)
 
 
 def _identity(
@@ -155,18 +190,6 @@ def _identity(
     return identity
 
 
-def finished_snapshot(path: Path) -> dict[str, Any]:
-    """The document of a snapshot that is complete.
-
-    Raises:
-        SnapshotInvalidError: it is missing, damaged, altered or unfinished.
-    """
-    document = read_document(path, SNAPSHOT_DOCUMENT)
-    if document["state"] != FINISHED:
-        raise SnapshotInvalidError(f"snapshot {path} is unfinished; repeat the command that started it")
-    return document
-
-
 def _origin(snapshot: Path, document: Mapping[str, Any]) -> dict[str, object]:
     """What the run is about, for run.json and the report's head."""
     identity = document["identity"]
@@ -177,63 +200,76 @@ def _origin(snapshot: Path, document: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _observe_all(
-    folder: Folder, parts: Sequence[Part], before: Mapping[str, int], config: Config, watch: Watch
-) -> None:
+    folder: Folder,
+    snapshot: Path,
+    document: Mapping[str, Any],
+    selection: Selection,
+    config: Config,
+    watch: Watch,
+) -> Done:
+    """Fetch the rows selected that are not on disk or gave no answer; judge each on its own."""
+    again = folder.state == INCOMPLETE
+    parts = _parts(snapshot, document, selection, folder.path)
     started = folder.document.get("started_at", datetime.now(UTC).isoformat(timespec="seconds"))
-    folder.update(command="check", started_at=started, settings=as_dict(config), versions=versions())
-    total = sum(_count(part) for part in parts)
-    watch.start("check", total, before)
+    folder.update(
+        **_origin(snapshot, document),
+        command="check",
+        started_at=started,
+        settings=as_dict(config),
+        versions=versions(),
+    )
     task = partial(recheck, folder=folder.path, config=config)
-    run_missing(folder, OBSERVED, task, parts, config.run, watch)
+    total = sum(_count(part) for part in parts)
+    work = Work("check", OBSERVED, "verdict", task, parts, total, (QUARANTINE,))
+    done = work_through(folder, work, config.run, watch, ask_again=again)
+    if done.asked_again:
+        forget_vantages(folder.path)  # they were chosen by what was observed before
+    return done
 
 
 def _count(part: Part) -> int:
-    return len(part.rows) if part.rows is not None else rows_in(part.path)
+    return len(part.rows) if part.rows is not None else rows_in(part.sealed.path)
 
 
 def _parts(snapshot: Path, document: Mapping[str, Any], selection: Selection, out: Path) -> list[Part]:
     """The snapshot's parts as shards, each with the rows selected in it."""
-    digests = {int(Path(name).stem): name for name in document["parts"] if name.startswith("rows/")}
-    parts = [Part(index, snapshot / name, document["parts"][name]) for index, name in sorted(digests.items())]
-    for part in parts:
-        if not part.path.exists():
-            raise SnapshotInvalidError(f"{part.path} is missing from the snapshot; restore it")
-    chosen = _selected(parts, selection, out)
+    sealed = rows_parts(snapshot, document)
+    chosen = _selected(sealed, document, selection, out)
     if chosen is None:
-        return parts
-    parts = [Part(part.index, part.path, part.sha256, rows) for part, rows in zip(parts, chosen, strict=True)]
+        return [Part(part) for part in sealed]
+    parts = [Part(part, rows) for part, rows in zip(sealed, chosen, strict=True)]
     return [part for part in parts if part.rows] or parts[:1]  # nothing selected is a run of no rows
 
 
-def _selected(parts: Sequence[Part], selection: Selection, out: Path) -> list[frozenset[int]] | None:
+def _selected(
+    parts: Sequence[SealedPart], document: Mapping[str, Any], selection: Selection, out: Path
+) -> list[frozenset[int]] | None:
     """Row numbers by part, or None when every row is looked at."""
     if selection == Selection(seed=selection.seed):
         return None
-    rows = [_row_numbers(part) for part in parts]
+    rows = [np.asarray(part.read(["row"])["row"].to_numpy()) for part in parts]
     if selection.audit is not None:
-        chosen = drawn_rows([part.path for part in parts], selection.audit, selection.seed, out)
+        chosen = drawn_rows(parts, selection.audit, selection.drawn, out)
         rows = [numbers[np.isin(numbers, chosen)] for numbers in rows]
     if selection.only_failed is not None:
-        failed = _failed_rows(selection.only_failed)
+        failed = _failed_rows(selection.only_failed, document)
         rows = [numbers[np.isin(numbers, failed)] for numbers in rows]
     if selection.sample is not None:
         everything = np.concatenate(rows)
-        generator = np.random.default_rng(selection.seed)
+        generator = np.random.default_rng(selection.drawn)
         size = min(selection.sample, len(everything))
         drawn = generator.choice(everything, size=size, replace=False)
         rows = [numbers[np.isin(numbers, drawn)] for numbers in rows]
     return [frozenset(numbers.tolist()) for numbers in rows]
 
 
-def _row_numbers(part: Part) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.asarray(read_part(part.path, ["row"])["row"].to_numpy())
-
-
-def _failed_rows(run: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows of an earlier run whose verdict is no answer."""
-    read_document(run, RUN_DOCUMENT)
-    if not list((run / VERDICTS).glob("[0-9]*.parquet")):
-        raise UsageError(f"--only-failed {run}: that run has no verdicts yet; finish it first")
+def _failed_rows(run: Path, snapshot: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows of an earlier run of the same snapshot whose verdict is no answer."""
+    document = read_document(run, RUN_DOCUMENT)
+    if document["identity"].get("snapshot_digest") != snapshot["digest"]:
+        raise UsageError(f"--only-failed {run}: that run is of another snapshot; name a run of this one")
+    if document["state"] not in SETTLED:
+        raise UsageError(f"--only-failed {run}: that run is unfinished; repeat its command first")
     lost = [verdict.value for verdict in Verdict if verdict.group is Group.LOST]
     with tables(run, VERDICTS) as connection:
         query = "SELECT row FROM verdicts WHERE list_contains(?, verdict)"
@@ -241,7 +277,7 @@ def _failed_rows(run: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.array(rows, dtype=np.int64)
 
 
-def _summarise(folder: Folder, seconds: float, done_before: int, config: Config) -> Summary:
+def _summarise(folder: Folder, seconds: float, done: Done | None, config: Config) -> Summary:
     counts = counts_on_disk(folder.path, VERDICTS, "verdict")
     groups, suspects = by_group(counts), suspected_domains(folder.path)
     rows = counts.total()
@@ -253,13 +289,14 @@ def _summarise(folder: Folder, seconds: float, done_before: int, config: Config)
         rows=rows,
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
-        rows_per_s=pace(rows - done_before, seconds),
+        rows_per_s=pace(rows - done.kept if done else 0, seconds),
         exit_code=exit_code(groups, len(suspects), rows, config, cloaked, weak),
         details={
             "groups": groups,
             "suspected_domains": suspects,
             "warned_domains": warned_domains(folder.path),
-            "unanswered": groups[Group.LOST],
+            "unanswered": unanswered(counts) + (weak if config.judge.strict_baseline else 0),
+            "seed": folder.document["identity"]["seed"],
             **({"weak_baselines": weak} if weak else {}),
             **({"vantages": seen, "cloaked": cloaked} if seen else {}),
         },
@@ -269,22 +306,23 @@ def _summarise(folder: Folder, seconds: float, done_before: int, config: Config)
 def exit_code(
     groups: Mapping[str, int], suspects: int, rows: int, config: Config, cloaked: int = 0, weak: int = 0
 ) -> int:
-    """1 for findings at or above `fail_on`, else 3 if too many rows gave no answer, else 0.
+    """1 for findings at or above `fail_on`, else 3 if too many rows were not seen and compared, else 0.
 
-    A row that is served differently elsewhere counts as a suspicious one. With `strict_baseline` one of the
-    `weak` rows, for which only a digest speaks that can be forged, counts as one without an answer.
+    A row that is served differently elsewhere counts as a suspicious one; one without a baseline as one
+    without an answer, and with `strict_baseline` also one of the `weak` rows, for which only a digest speaks
+    that can be forged.
     """
     suspicious = suspects + groups[Group.SUSPICIOUS] + cloaked
-    unanswered = groups[Group.LOST] + (weak if config.judge.strict_baseline else 0)
+    missing = groups[Group.LOST] + groups[Group.UNKNOWN] + (weak if config.judge.strict_baseline else 0)
     found = {
         "never": False,
         "swap": suspects > 0,
         "suspicious": suspicious > 0,
-        "unanswered": suspicious + unanswered + groups[Group.UNKNOWN] > 0,
+        "unanswered": suspicious + missing > 0,
     }
     if found[config.judge.fail_on]:
         return 1
-    return 3 if rows and unanswered / rows > config.judge.max_lost else 0
+    return 0 if enough(missing, rows, config.judge.max_lost) else 3
 
 
 def weak_rows(folder: Path) -> int:
@@ -314,12 +352,16 @@ def warned_domains(folder: Path) -> list[str]:
     return sorted(row["domain"] for row in table.to_pylist() if row["warnings"])
 
 
-def _close(folder: Folder, summary: Summary) -> None:
-    if not folder.finished:
+def _close(folder: Folder, summary: Summary, done: Done | None, config: Config) -> Summary:
+    """Write down how the run ended, unless it had ended before; the summary with its state."""
+    if done is not None:
+        finished_at = datetime.now(UTC).isoformat(timespec="seconds")
+        weak = summary.details.get("weak_baselines", 0) if config.judge.strict_baseline else 0
+        facts = {"finished_at": finished_at, "counts": summary.counts}
+        close_rows(folder, done, OBSERVED, config, also_missing=weak, **facts)
+        if folder.finished:
+            remove_receipts(folder.path, VANTAGES)
+    summary = replace(summary, details={**summary.details, **progress_of(folder, done)})
+    if done is not None:
         write_text(json.dumps(summary.as_dict(), indent=2) + "\n", folder.path / SUMMARY)
-        folder.sweep(OBSERVED)
-        folder.update(
-            state=FINISHED,
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            counts=summary.counts,
-        )
+    return summary

@@ -20,8 +20,8 @@ from poisonscan.stages.examine import Question, examine_safely
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
-from poisonscan.store.folder import part_path
 from poisonscan.store.parts import read_part
+from poisonscan.store.receipts import is_done
 from poisonscan.store.rows import fingerprint_of, fingerprint_row, published_of
 
 if TYPE_CHECKING:
@@ -114,12 +114,14 @@ def stays(before: Answer, again: Answer) -> bool:
 
 def look_again(part: View, context: Context, folder: Path, config: Config) -> None:
     """Ask for the rows of a shard from here and from its vantage."""
-    if part_path(folder, VANTAGES, part.index).exists():
+    if is_done(folder, VANTAGES, part.index):
         return  # by a worker that was killed before it could say so
-    recorder = Recorder(folder, part.index, (VANTAGES, schema.VANTAGES), None, "sight", context)
+    rows = read_part(part.chosen).slice(part.first, part.count).to_pylist()
+    kind, numbers = (VANTAGES, schema.VANTAGES), [row["row"] for row in rows]
+    recorder = Recorder(folder, part.index, kind, None, "sight", context, numbers)
     done = recorder.done()
     by_url: dict[str, list[Row]] = defaultdict(list)
-    for row in read_part(part.chosen).slice(part.first, part.count).to_pylist():
+    for row in rows:
         if row["row"] not in done:
             by_url[row["url"]].append(row)
 
@@ -140,7 +142,7 @@ def look_again(part: View, context: Context, folder: Path, config: Config) -> No
             await tools.fetcher.fetch_all(by_url, handle, context.stopping)
 
     worker(paced, config.decode, context.share).run(work)
-    recorder.finish(complete=not context.stopping())
+    recorder.finish()
 
 
 class _Asker:

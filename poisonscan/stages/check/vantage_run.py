@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from poisonscan.fetch.client import Fetcher
-from poisonscan.files import beside, storage
+from poisonscan.files import storage
 from poisonscan.records import Finding, Group, Kind, Sight, Verdict
 from poisonscan.stages.check.found import Found
 from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.check.vantage import VANTAGES, View, look_again
-from poisonscan.stages.common import counts_on_disk, run_missing
-from poisonscan.stages.diff.pairing import parquet_of
+from poisonscan.stages.rows import Work, work_through
 from poisonscan.store.parts import read_part, rows_in, write_table
 from poisonscan.store.query import rows_of, tables
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poisonscan.config import Config, VantageSettings
+    from poisonscan.stages.sealed import SealedPart
     from poisonscan.stages.watch import Watch
     from poisonscan.store.folder import Folder
     from poisonscan.store.rows import Row
@@ -33,23 +35,20 @@ _STRETCH = 1000  # rows a shard
 
 # Half from domains with changed pictures or closed doors, a row of each in turn, the rest from everywhere.
 _CHOOSE = """
-    COPY (
-        WITH eligible AS (
-            SELECT any_value(domain) AS domain, min(row) AS row, min(md5('{seed}:' || row)) AS lot,
-                   bool_or(list_contains({doubtful}, verdict)) AS doubtful
-            FROM observed WHERE verdict <> 'refused' GROUP BY url
-        ), turns AS (
-            SELECT row, lot, row_number() OVER (PARTITION BY domain ORDER BY lot, row) AS turn,
-                   count(*) FILTER (doubtful) OVER (PARTITION BY domain) AS doubt
-            FROM eligible
-        ), risky AS (SELECT row FROM turns WHERE doubt > 0 ORDER BY turn, doubt DESC, lot, row LIMIT {half}
-        ), others AS (
-            SELECT row FROM turns ANTI JOIN risky USING (row) ORDER BY lot, row
-            LIMIT {rows} - (SELECT count(*) FROM risky)
-        )
-        SELECT past.* FROM {past} AS past
-        SEMI JOIN (FROM risky UNION ALL FROM others) AS chosen USING (row) ORDER BY row
-    ) TO '{out}' (FORMAT parquet, COMPRESSION zstd)
+    WITH eligible AS (
+        SELECT any_value(domain) AS domain, min(row) AS row, min(md5('{seed}:' || row)) AS lot,
+               bool_or(list_contains({doubtful}, verdict)) AS doubtful
+        FROM observed WHERE verdict <> 'refused' GROUP BY url
+    ), turns AS (
+        SELECT row, lot, row_number() OVER (PARTITION BY domain ORDER BY lot, row) AS turn,
+               count(*) FILTER (doubtful) OVER (PARTITION BY domain) AS doubt
+        FROM eligible
+    ), risky AS (SELECT row FROM turns WHERE doubt > 0 ORDER BY turn, doubt DESC, lot, row LIMIT {half}
+    ), others AS (
+        SELECT row FROM turns ANTI JOIN risky USING (row) ORDER BY lot, row
+        LIMIT {rows} - (SELECT count(*) FROM risky)
+    )
+    FROM risky UNION ALL FROM others
 """
 _BY_DOMAIN = """
     SELECT domain, vantage, count(*) AS asked, count(*) FILTER (sight = 'cloaked') AS cloaked
@@ -71,12 +70,14 @@ def require_usable(config: Config) -> None:
         Fetcher(vantage.applied(config.fetch))  # checks its settings and opens nothing yet
 
 
-def look_from_vantages(folder: Folder, past: Sequence[Path], seed: int, config: Config, watch: Watch) -> None:
+def look_from_vantages(
+    folder: Folder, past: Sequence[SealedPart], seed: int, config: Config, watch: Watch
+) -> None:
     """Ask for some rows of an observed run from each vantage; what was done before is kept.
 
     Args:
         folder: the run.
-        past: the snapshot's rows.
+        past: the snapshot's parts.
         seed: of the choice.
         config: settings, with the vantages.
         watch: told about progress.
@@ -95,12 +96,24 @@ def look_from_vantages(folder: Folder, past: Sequence[Path], seed: int, config: 
         for number, vantage in enumerate(config.vantages)
         for place, first in enumerate(starts)
     ]
-    watch.start(VANTAGES, rows * len(config.vantages), counts_on_disk(folder.path, VANTAGES, "sight"))
     task = partial(look_again, folder=folder.path, config=config)
-    run_missing(folder, VANTAGES, task, shards, config.run, watch)
+    work = Work(VANTAGES, VANTAGES, "sight", task, shards, rows * len(config.vantages))
+    work_through(folder, work, config.run, watch)
     folder.sweep(VANTAGES)
     with storage(chosen):
         chosen.unlink()
+
+
+def forget_vantages(folder: Path) -> None:
+    """Remove what was seen from elsewhere of rows that were chosen by what is no longer so.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    with storage(folder):
+        (folder / _CHOSEN).unlink(missing_ok=True)
+        if (folder / VANTAGES).exists():
+            shutil.rmtree(folder / VANTAGES)
 
 
 def sights(folder: Path, vantages: Sequence[VantageSettings]) -> dict[str, dict[str, int]]:
@@ -173,15 +186,13 @@ def _words(group: Row) -> str:
     )
 
 
-def _choose(run: Path, past: Sequence[Path], seed: int, rows: int, out: Path) -> None:
+def _choose(run: Path, past: Sequence[SealedPart], seed: int, rows: int, out: Path) -> None:
+    """Write the snapshot's lines of the rows to be asked for, in their order."""
     doubtful = [v.value for v in Verdict if v.group is Group.SUSPICIOUS or v is Verdict.BLOCKED]
-    with tables(run, OBSERVED) as connection, beside(out) as temporary:
-        facts: Mapping[str, Any] = {
-            "seed": int(seed),
-            "doubtful": doubtful,
-            "rows": rows,
-            "half": rows // 2,
-            "past": parquet_of(past),
-            "out": str(temporary).replace("'", "''"),
-        }
-        connection.execute(_CHOOSE.format(**facts))
+    facts: Mapping[str, Any] = {"seed": int(seed), "doubtful": doubtful, "rows": rows, "half": rows // 2}
+    with tables(run, OBSERVED) as connection:
+        chosen = pa.array([row["row"] for row in rows_of(connection, _CHOOSE.format(**facts))], pa.int64())
+    # Read from the parts themselves, and not by SQL over their paths: what is compared with must be what
+    # was sealed.
+    lines = [table.filter(pc.is_in(table["row"], chosen)) for table in (part.read() for part in past)]
+    write_table(pa.concat_tables(lines, promote_options="default").sort_by("row"), out)

@@ -22,6 +22,7 @@ from poisonscan.stages.lanes import each
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
+from poisonscan.store.receipts import is_done
 from poisonscan.store.rows import judgement_row
 
 if TYPE_CHECKING:
@@ -88,10 +89,13 @@ def compare(part: Stretch, context: Context, folder: Path, config: Config) -> No
     Raises:
         RunMismatchError: a picture of NEW is no longer what it was.
     """
-    recorder = Recorder(folder, part.index, (OBSERVED, schema.OBSERVED), None, "verdict", context)
-    done = recorder.done()
+    if is_done(folder, OBSERVED, part.index):
+        return  # by a worker that was killed before it could say so
     with pq.ParquetFile(part.pairs) as file:
         rows = file.read_row_group(part.index).to_pylist()
+    kind, numbers = (OBSERVED, schema.OBSERVED), [row["row"] for row in rows]
+    recorder = Recorder(folder, part.index, kind, None, "verdict", context, numbers)
+    done = recorder.done()
     unsettled: dict[int, Row] = {}
     for row in rows:
         if context.stopping():
@@ -103,11 +107,10 @@ def compare(part: Stretch, context: Context, folder: Path, config: Config) -> No
             unsettled[row["row"]] = row
         else:
             recorder.add(_observed(row, found))
-            done.add(row["row"])
     recorder.flush()
     if part.at_hand and unsettled:
-        done |= _closer(unsettled, part.at_hand, recorder, context, config)
-    recorder.finish(complete=len(done) == len(rows))
+        _closer(unsettled, part.at_hand, recorder, context, config)
+    recorder.finish()
 
 
 def _unsettled(found: Comparison) -> bool:
@@ -117,21 +120,18 @@ def _unsettled(found: Comparison) -> bool:
 
 def _closer(
     unsettled: Mapping[int, Row], at_hand: AtHand, recorder: Recorder, context: Context, config: Config
-) -> set[int]:
-    """Compare pairs again with the picture of NEW at hand; the rows that are done."""
-    done: set[int] = set()
+) -> None:
+    """Compare pairs again with the picture of NEW at hand."""
 
     async def work(tools: Worker) -> None:
         async def handle(picture: Picture) -> None:
             row = unsettled[picture.ref.row]
             recorder.add(_observed(row, await _looked_at(tools, picture, row, config)))
-            done.add(picture.ref.row)
 
         async with recorder.flushing():
             await each(at_hand.read(unsettled), handle, context.stopping)
 
     worker(config.fetch, config.decode, context.share).run(work)
-    return done
 
 
 async def _looked_at(tools: Worker, picture: Picture, row: Row, config: Config) -> Comparison:

@@ -16,10 +16,11 @@ from poisonscan.files import beside, storage
 from poisonscan.stages.check.judging import VERDICTS, judge_run
 from poisonscan.stages.check.recheck import OBSERVED
 from poisonscan.stages.check.run import by_group, exit_code, suspected_domains, weak_rows
-from poisonscan.stages.common import Summary, counts_on_disk, pace, run_missing
+from poisonscan.stages.common import Summary, counts_on_disk, pace
 from poisonscan.stages.diff.comparing import AtHand, Stretch, compare
 from poisonscan.stages.diff.pairing import pair
 from poisonscan.stages.diff.sides import Side, fingerprints, pictures_of, side, state_of
+from poisonscan.stages.rows import Done, Work, work_through
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store import schema
 from poisonscan.store.folder import RUN_DOCUMENT, Folder, open_folder
@@ -72,13 +73,11 @@ def diff(
         if work.resolve().is_relative_to(part.path.resolve()):
             raise UsageError(f"--out {out} lies inside {part.name} {part.path}; write it elsewhere")
     with open_folder(work, RUN_DOCUMENT, _identity(sides, config)) as folder:
-        folder.sweep(OBSERVED)
         _pair_all(folder, sides, config, watch)
-        done_before = counts_on_disk(work, OBSERVED, "verdict").total()
-        _compare_all(folder, sides[1], config, watch)
+        done = _compare_all(folder, sides[1], config, watch)
         judge_run(work, _SINCE, config)
         _publish(folder, out)
-        summary = _summary(folder, out, time.monotonic() - started, done_before, config)
+        summary = _summary(folder, out, time.monotonic() - started, done.kept, config)
     with storage(work):
         shutil.rmtree(work)
     return summary
@@ -111,7 +110,7 @@ def _pair_all(folder: Folder, sides: Sequence[Side], config: Config, watch: Watc
     folder.update(matching=dataclasses.asdict(matching))
 
 
-def _compare_all(folder: Folder, new: Side, config: Config, watch: Watch) -> None:
+def _compare_all(folder: Folder, new: Side, config: Config, watch: Watch) -> Done:
     pairs = pq.read_metadata(folder.path / PAIRS)
     by = folder.document["matching"]["by"]
     source = pictures_of(new)
@@ -120,9 +119,9 @@ def _compare_all(folder: Folder, new: Side, config: Config, watch: Watch) -> Non
         Stretch(index, folder.path / PAIRS, by, at_hand and at_hand.among(*_rows_of(pairs, index)))
         for index in range(pairs.num_row_groups)
     ]
-    watch.start("diff", pairs.num_rows, counts_on_disk(folder.path, OBSERVED, "verdict"))
     task = partial(compare, folder=folder.path, config=config)
-    run_missing(folder, OBSERVED, task, every, config.run, watch)
+    work = Work("diff", OBSERVED, "verdict", task, every, pairs.num_rows)
+    return work_through(folder, work, config.run, watch)
 
 
 def _rows_of(pairs: pq.FileMetaData, index: int) -> tuple[int, int]:

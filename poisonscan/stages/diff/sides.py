@@ -15,7 +15,7 @@ from poisonscan.files import file_digest, storage
 from poisonscan.sources.images import ImageFolder
 from poisonscan.sources.img2dataset import Img2datasetShards
 from poisonscan.sources.kept import KeptBytes
-from poisonscan.stages.check.run import finished_snapshot
+from poisonscan.stages.sealed import finished_snapshot
 from poisonscan.stages.snapshot.remember import ROWS
 from poisonscan.stages.snapshot.take import snapshot_images, snapshot_shards
 from poisonscan.store.folder import RUN_DOCUMENT, SNAPSHOT_DOCUMENT

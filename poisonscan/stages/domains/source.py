@@ -15,9 +15,9 @@ from poisonscan.errors import SnapshotInvalidError, UsageError
 from poisonscan.manifest.model import ColumnMap
 from poisonscan.manifest.tables import normalised_batches, open_manifest
 from poisonscan.stages.check.owners import VERDICTS
-from poisonscan.stages.check.run import finished_snapshot
+from poisonscan.stages.sealed import finished_snapshot
 from poisonscan.stages.snapshot.remember import ROWS
-from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, SNAPSHOT_DOCUMENT, read_document
+from poisonscan.store.folder import RUN_DOCUMENT, SETTLED, SNAPSHOT_DOCUMENT, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,7 +108,7 @@ def _since(folder: Path, origin: Origin) -> datetime:
     document = read_document(folder, RUN_DOCUMENT)
     if document["identity"].get("command") != "check":
         raise UsageError(f"{folder} is no run of check; give a list, a snapshot or a check")
-    if document["state"] != FINISHED:
+    if document["state"] not in SETTLED:
         raise UsageError(f"run {folder} is unfinished; repeat the command that started it")
     return datetime.fromisoformat(document["snapshot"]["created_at"])
 

@@ -16,17 +16,19 @@ from poisonscan.embed.weights import digest_of
 from poisonscan.errors import UsageError
 from poisonscan.files import file_digest, write_text
 from poisonscan.fingerprint.decode import decoder_version
-from poisonscan.stages.common import Summary, counts_on_disk, on_this_machine, pace, run_missing, versions
+from poisonscan.stages.common import Summary, counts_on_disk, on_this_machine, pace, versions
+from poisonscan.stages.completion import enough, unanswered
 from poisonscan.stages.diff.sides import Kind
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.origin import origin
 from poisonscan.stages.embed.task import VECTORS, Job, embed_shard
+from poisonscan.stages.rows import Done, Work, close_rows, progress_of, work_through
 from poisonscan.stages.watch import Silent, Watch
-from poisonscan.store import schema
-from poisonscan.store.folder import FINISHED, Folder, open_folder
+from poisonscan.store.folder import INCOMPLETE, Folder, open_folder
 from poisonscan.store.parts import read_part
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from poisonscan.embed.encoder import Spec
@@ -117,23 +119,23 @@ def embed_pictures(
     on_this_machine("embed", config.run)
     todo = embedding_of(source, out, encoder, kind=kind, describing=describing)
     with open_folder(out, EMBED_DOCUMENT, {"command": "embed", **todo.identity(config)}) as folder:
-        before = counts_on_disk(out, VECTORS, "state").total()
+        done = None
         if not folder.finished:
-            embed_missing(folder, todo, config, watch, squares=False)
-            folder.update(state=FINISHED, finished_at=now(), width=_width(folder))
-        summary = _summary(folder, time.monotonic() - started, before, config)
+            done = embed_missing(folder, todo, config, watch, squares=False)
+            close_rows(folder, done, VECTORS, config, finished_at=now(), width=_width(folder))
+        summary = _summary(folder, time.monotonic() - started, done, config)
         write_text(json.dumps(summary.as_dict(), indent=2) + "\n", out / SUMMARY)
         return summary
 
 
-def embed_missing(folder: Folder, todo: Embedding, config: Config, watch: Watch, *, squares: bool) -> None:
-    """Embed the shards that are not finished yet.
+def embed_missing(folder: Folder, todo: Embedding, config: Config, watch: Watch, *, squares: bool) -> Done:
+    """Embed the rows that are not on disk yet; of an incomplete folder again those without a picture.
 
     Raises:
         ManifestError: the source holds no picture, or none of the captions belongs to one.
         IncompleteError: interrupted; the same call continues.
     """
-    folder.sweep(VECTORS)
+    again = folder.state == INCOMPLETE
     cut = todo.origin.source.plan(config.run.shard_rows)
     if todo.origin.kind is Kind.IMAGES and not todo.describing.covers(_names(cut.slices)):
         raise UsageError(
@@ -148,9 +150,10 @@ def embed_missing(folder: Folder, todo: Embedding, config: Config, watch: Watch,
         decoder=decoder_version(),
         skipped=list(cut.skipped),
     )
-    watch.start("embed" if todo.spec else "decode", cut.rows, counts_on_disk(folder.path, VECTORS, "state"))
     job = Job(folder.path, todo.origin.source, todo.spec, todo.describing, squares, config)
-    run_missing(folder, VECTORS, partial(embed_shard, job=job), cut.slices, _ONE_ENCODER, watch)
+    stage = "embed" if todo.spec else "decode"
+    work = Work(stage, VECTORS, "state", partial(embed_shard, job=job), cut.slices, cut.rows)
+    return work_through(folder, work, _ONE_ENCODER, watch, ask_again=again)
 
 
 def now() -> str:
@@ -181,7 +184,7 @@ def _width(folder: Folder) -> int:
     return 0
 
 
-def _summary(folder: Folder, seconds: float, done_before: int, config: Config) -> Summary:
+def _summary(folder: Folder, seconds: float, done: Done | None, config: Config) -> Summary:
     counts = counts_on_disk(folder.path, VECTORS, "state")
     rows = counts.total()
     return Summary(
@@ -190,12 +193,16 @@ def _summary(folder: Folder, seconds: float, done_before: int, config: Config) -
         rows=rows,
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
-        rows_per_s=pace(rows - done_before, seconds),
-        exit_code=exit_code_of_lost(counts[schema.DECODED], rows, config),
-        details={"encoder": folder.document["identity"]["encoder"], "width": folder.document["width"]},
+        rows_per_s=pace(rows - done.kept if done else 0, seconds),
+        exit_code=exit_code_of_lost(counts, config),
+        details={
+            "encoder": folder.document["identity"]["encoder"],
+            "width": folder.document["width"],
+            **progress_of(folder, done),
+        },
     )
 
 
-def exit_code_of_lost(decoded: int, rows: int, config: Config) -> int:
-    """3 if too many rows could not be looked at, else 0."""
-    return 3 if rows and 1 - decoded / rows > config.judge.max_lost else 0
+def exit_code_of_lost(counts: Mapping[str, int], config: Config) -> int:
+    """3 if too many rows could not be looked at, else 0; from rows by state."""
+    return 0 if enough(unanswered(counts), sum(counts.values()), config.judge.max_lost) else 3

@@ -17,7 +17,7 @@ from poisonscan.stages.embed.decoders import decoders, encoder
 from poisonscan.stages.embed.squares import open_pixels
 from poisonscan.stages.recorder import Recorder
 from poisonscan.store import schema
-from poisonscan.store.folder import part_path
+from poisonscan.store.receipts import is_done
 from poisonscan.store.rows import ref_row
 
 if TYPE_CHECKING:
@@ -126,18 +126,20 @@ def embed_shard(part: PictureSlice, context: Context, job: Job) -> None:
     Raises:
         UsageError: the encoder cannot be loaded, or the table of captions not be used.
     """
-    if part_path(job.folder, VECTORS, part.index).exists():
+    if is_done(job.folder, VECTORS, part.index):
         return
     tools = decoders(job.config.run.workers, job.config.decode)
     model = encoder(job.spec, job.config.embed) if job.spec else None
     job.describing.of("", None)  # reads the table: its faults are to show before anything is written
     squares = open_pixels(job.folder, part.index, part.count) if job.squares else None
-    recorder = Recorder(job.folder, part.index, (VECTORS, schema.EMBEDDED), None, "state", context)
+    kind = VECTORS, schema.EMBEDDED
+    rows = job.source.rows(part)
+    recorder = Recorder(job.folder, part.index, kind, None, "state", context, rows)
     done = recorder.done()
     pictures = (picture for picture in job.source.read(part) if picture.ref.row not in done)
     work = _Pass(job, model, tools, recorder, context, part.first_row, squares)
     tools.run(lambda: work.run(pictures))
-    recorder.finish(complete=not context.stopping())
+    recorder.finish()
 
 
 def _row(picture: Picture, describing: Descriptions) -> Row:

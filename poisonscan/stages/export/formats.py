@@ -14,7 +14,7 @@ from poisonscan.stages.export import croissant
 from poisonscan.stages.export.fiftyone import LABELS, write_fiftyone
 from poisonscan.stages.export.run import EXPORT_DOCUMENT
 from poisonscan.stages.export.sarif import write_sarif
-from poisonscan.store.folder import FINISHED, RUNNING, SNAPSHOT_DOCUMENT, open_folder, read_document
+from poisonscan.store.folder import FINISHED, RUNNING, SETTLED, SNAPSHOT_DOCUMENT, open_folder, read_document
 from poisonscan.store.sources import document_of, snapshot_of
 from poisonscan.store.views import open_views
 
@@ -70,8 +70,9 @@ def export_as(run: Path, out: Path, form: Format | str, *, snapshot: Path | None
     if form not in set(Format):
         raise UsageError(f"there is no format {form!r}; known: {', '.join(Format)}")
     form, document = Format(form), document_of(run)
-    if document["state"] != FINISHED:
-        raise UsageError(f"{run} is unfinished; repeat the command that started it")
+    whole = (FINISHED,) if (run / SNAPSHOT_DOCUMENT).exists() else SETTLED
+    if document["state"] not in whole:
+        raise UsageError(f"{run} is {document['state']}; repeat the command that started it")
     identity = {
         "command": "export",
         "run": str(run.resolve()),

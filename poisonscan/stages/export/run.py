@@ -16,7 +16,6 @@ from poisonscan.files import beside, storage
 from poisonscan.manifest.files import digest
 from poisonscan.manifest.model import CANONICAL
 from poisonscan.manifest.tables import open_manifest
-from poisonscan.stages.check.run import finished_snapshot
 from poisonscan.stages.common import Summary, pace
 from poisonscan.stages.diff.sides import sealed_parts
 from poisonscan.stages.export.choosing import kept_verdicts
@@ -24,7 +23,8 @@ from poisonscan.stages.export.cleaning import Chosen, copy_rows
 from poisonscan.stages.export.fates import Fates, Rules, split
 from poisonscan.stages.export.flaps import require_history_of
 from poisonscan.stages.export.readmission import readmitted
-from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, RUNNING, open_folder, read_document
+from poisonscan.stages.sealed import finished_snapshot
+from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, RUNNING, SETTLED, open_folder, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,7 +113,7 @@ def _finished_check(run: Path) -> dict[str, Any]:
     document = read_document(run, RUN_DOCUMENT)
     if document["identity"].get("command") != "check":
         raise UsageError(f"{run} is no run of check, so it has no manifest to clean; name one that is")
-    if document["state"] != FINISHED:
+    if document["state"] not in SETTLED:
         raise UsageError(f"run {run} is unfinished; repeat the command that started it")
     return document
 

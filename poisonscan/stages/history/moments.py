@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poisonscan.errors import SnapshotInvalidError, UsageError
-from poisonscan.stages.check.run import finished_snapshot
 from poisonscan.stages.diff.sides import sealed_parts
-from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, SNAPSHOT_DOCUMENT, read_document
+from poisonscan.stages.sealed import finished_snapshot
+from poisonscan.store.folder import RUN_DOCUMENT, SETTLED, SNAPSHOT_DOCUMENT, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ def _moment(folder: Path) -> Moment:
     document = read_document(folder, RUN_DOCUMENT)
     if document["identity"].get("command") != "check":
         raise UsageError(f"{folder} is no run of check; name runs of check and snapshots")
-    if document["state"] != FINISHED:
+    if document["state"] not in SETTLED:
         raise UsageError(f"run {folder} is unfinished; repeat the command that started it")
     origin = document["identity"]["snapshot_digest"]
     digest = document["manifest"]["sha256"] or origin

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from poisonscan.errors import StorageError
-from poisonscan.files import beside, write_text
+from poisonscan.files import beside, storage, write_text
 from poisonscan.hunt.model import Carrier, Suspicion
 from poisonscan.records import Box, Kind
 
@@ -27,6 +28,17 @@ FOUND = "work/found"
 def found_path(folder: Path, detector: str) -> Path:
     """Where the suspicions of a detector are kept."""
     return folder / FOUND / f"{detector}.json"
+
+
+def forget_found(folder: Path) -> None:
+    """Remove the suspicions of all detectors, so that each is asked again.
+
+    Raises:
+        StorageError: they cannot be removed.
+    """
+    with storage(folder):
+        if (folder / FOUND).exists():
+            shutil.rmtree(folder / FOUND)
 
 
 def write_found(found: Sequence[Suspicion], path: Path) -> None:

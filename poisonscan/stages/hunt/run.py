@@ -34,11 +34,11 @@ from poisonscan.stages.embed.run import (
 )
 from poisonscan.stages.embed.task import VECTORS
 from poisonscan.stages.hunt.corpus import Loaded, load
-from poisonscan.stages.hunt.found import found_path, read_found, write_found
+from poisonscan.stages.hunt.found import forget_found, found_path, read_found, write_found
 from poisonscan.stages.hunt.writing import write_findings
+from poisonscan.stages.rows import Done, close_rows, progress_of
 from poisonscan.stages.watch import Silent, Watch
-from poisonscan.store import schema
-from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, Folder, open_folder, read_document
+from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, SETTLED, Folder, open_folder, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,15 +90,17 @@ def hunt_dataset(
     with open_folder(out, RUN_DOCUMENT, identity) as folder:
         if folder.finished:
             return _summary_of(folder)
-        before = counts_on_disk(out, VECTORS, "state").total()
+        done = None
         if job.embedding is not None:
-            embed_missing(folder, job.embedding, config, watch, squares=True)
+            done = embed_missing(folder, job.embedding, config, watch, squares=True)
+            if done.asked_again:
+                forget_found(out)  # by detectors that saw fewer pictures
         loaded = load(job.vectors(out), out)
         reports = _ask_all(folder, chosen, loaded.corpus, config, watch)
         ranked = merge(reports.found, loaded.corpus.keys, config.hunt)
         write_findings(out, ranked, loaded)
-        summary = _summary(folder, job, loaded, ranked, reports, time.monotonic() - started, before, config)
-        _close(folder, summary, keep_work=keep_work)
+        summary = _summary(folder, job, loaded, ranked, reports, time.monotonic() - started, done, config)
+        summary = _close(folder, summary, done, config, keep_work=keep_work)
         write_report(out)
         return summary
 
@@ -147,7 +149,7 @@ def _job(source: Path, out: Path, encoder: str | None, kind: str | None, describ
         return _Job(source, embedding_of(source, out, encoder, kind=kind, describing=describing))
     if encoder or describing != Descriptions():
         raise UsageError(f"SOURCE {source} is embedded already: leave out --encoder, captions and labels")
-    if read_document(source, EMBED_DOCUMENT)["state"] != FINISHED:
+    if read_document(source, EMBED_DOCUMENT)["state"] not in SETTLED:
         raise UsageError(f"SOURCE {source} is unfinished; repeat the command that started it")
     return _Job(source, None)
 
@@ -216,20 +218,20 @@ def _summary(
     ranked: Sequence[Ranked],
     reports: _Reports,
     seconds: float,
-    done_before: int,
+    done: Done | None,
     config: Config,
 ) -> Summary:
     counts = counts_on_disk(job.vectors(folder.path), VECTORS, "state")
     rows, alarms = counts.total(), [one for one in ranked if one.alarm]
     by_kind = Counter(one.suspicion.kind.value for one in alarms)
-    lost = exit_code_of_lost(counts[schema.DECODED], rows, config)
+    lost = exit_code_of_lost(counts, config)
     return Summary(
         verb="hunt",
         out=str(folder.path),
         rows=rows,
         counts=dict(sorted(counts.items())),
         seconds=round(seconds, 2),
-        rows_per_s=pace(rows - done_before, seconds),
+        rows_per_s=pace(rows - done.kept if done else 0, seconds),
         exit_code=1 if alarms else lost,
         details={
             "alarms": dict(sorted(by_kind.items())),
@@ -247,13 +249,23 @@ def _summary_of(folder: Folder) -> Summary:
     said: dict[str, Any] = json.loads((folder.path / SUMMARY).read_text(encoding="utf-8"))
     names = [item.name for item in dataclasses.fields(Summary) if item.name != "details"]
     known = {name: said.pop(name) for name in names}
-    return Summary(**known, details=said)
+    return Summary(**known, details=said | progress_of(folder, None))
 
 
-def _close(folder: Folder, summary: Summary, *, keep_work: bool) -> None:
+def _close(
+    folder: Folder, summary: Summary, done: Done | None, config: Config, *, keep_work: bool
+) -> Summary:
+    """Write down how the hunt ended; the summary with its state."""
+    if done is not None:
+        close_rows(folder, done, VECTORS, config, finished_at=now(), counts=summary.counts)
+    else:
+        folder.update(state=FINISHED, finished_at=now(), counts=summary.counts)
+    asked_again = done.asked_again if done else 0
+    summary = dataclasses.replace(
+        summary, details={**summary.details, "state": folder.state, "asked_again": asked_again}
+    )
     write_text(json.dumps(summary.as_dict(), indent=2) + "\n", folder.path / SUMMARY)
-    folder.sweep(VECTORS)
-    folder.update(state=FINISHED, finished_at=now(), counts=summary.counts)
-    if not keep_work:
+    if folder.finished and not keep_work:  # else the rest of the pictures may still come beside it
         with storage(folder.path):
             shutil.rmtree(folder.path / WORK, ignore_errors=True)
+    return summary

@@ -16,11 +16,11 @@ from poisonscan.stages.lanes import each
 from poisonscan.stages.recorder import Recorder
 from poisonscan.stages.worker import worker
 from poisonscan.store import schema
-from poisonscan.store.folder import part_path
+from poisonscan.store.receipts import is_done
 from poisonscan.store.rows import fetch_row, fingerprint_row, published_row, ref_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from poisonscan.config import Config
@@ -43,24 +43,30 @@ class Job:
     keep_bytes: bool
     config: Config
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The tables that are written with the rows."""
+        return (BYTES,) if self.keep_bytes else ()
+
     def done(self, index: int) -> bool:
         """Whether a shard is complete, as when a worker was killed before it could say so."""
-        return part_path(self.folder, ROWS, index).exists()
+        return is_done(self.folder, ROWS, index)
 
-    def recorder(self, index: int, context: Context) -> Recorder:
-        """Where the rows of a shard go."""
+    def recorder(self, index: int, context: Context, rows: Collection[int]) -> Recorder:
+        """Where the rows of a shard go, given their numbers."""
         extras = (BYTES, schema.BYTES) if self.keep_bytes else None
-        return Recorder(self.folder, index, (ROWS, schema.SNAPSHOT_ROWS), extras, "state", context)
+        return Recorder(self.folder, index, (ROWS, schema.SNAPSHOT_ROWS), extras, "state", context, rows)
 
 
 def from_web(part: Slice, context: Context, job: Job, manifest: Manifest, adoptions: Adoptions) -> None:
     """Fetch and fingerprint a slice of a manifest; each URL once, however many rows have it."""
     if job.done(part.index):
         return
-    recorder = job.recorder(part.index, context)
+    entries = list(read_slice(manifest, part, adoptions))
+    recorder = job.recorder(part.index, context, [entry.ref.row for entry in entries])
     done = recorder.done()
     by_url: dict[str, list[Entry]] = defaultdict(list)
-    for entry in read_slice(manifest, part, adoptions):
+    for entry in entries:
         if entry.ref.row in done:
             continue
         if entry.ref.url:
@@ -79,14 +85,14 @@ def from_web(part: Slice, context: Context, job: Job, manifest: Manifest, adopti
             await tools.fetcher.fetch_all(by_url, handle, context.stopping)
 
     worker(job.config.fetch, job.config.decode, context.share).run(work)
-    recorder.finish(complete=not context.stopping())
+    recorder.finish()
 
 
 def from_pictures(part: PictureSlice, context: Context, job: Job, source: PictureSource) -> None:
     """Fingerprint a slice of pictures that are already on disk."""
     if job.done(part.index):
         return
-    recorder = job.recorder(part.index, context)
+    recorder = job.recorder(part.index, context, source.rows(part))
     done = recorder.done()
     pictures = (picture for picture in source.read(part) if picture.ref.row not in done)
 
@@ -99,20 +105,20 @@ def from_pictures(part: PictureSlice, context: Context, job: Job, source: Pictur
             await each(pictures, handle, context.stopping)
 
     worker(job.config.fetch, job.config.decode, context.share).run(work)
-    recorder.finish(complete=not context.stopping())
+    recorder.finish()
 
 
 def from_hashes(part: Slice, context: Context, job: Job, manifest: Manifest) -> None:
     """Remember the published hashes of a slice; nothing is fetched."""
     if job.done(part.index):
         return
-    recorder = job.recorder(part.index, context)
+    entries = list(read_slice(manifest, part))
+    recorder = job.recorder(part.index, context, [entry.ref.row for entry in entries])
     done = recorder.done()
-    for entry in read_slice(manifest, part):
+    for entry in entries:
         if entry.ref.row not in done:
             recorder.add(_published_row(entry))
-    recorder.flush()
-    recorder.finish(complete=True)
+    recorder.finish()
 
 
 async def _fetched_rows(

@@ -16,14 +16,15 @@ from poisonscan.manifest.adoption import adoptions
 from poisonscan.manifest.files import digest
 from poisonscan.manifest.planning import plan
 from poisonscan.manifest.tables import open_manifest
-from poisonscan.records import Verdict
 from poisonscan.sources.images import ImageFolder
 from poisonscan.sources.img2dataset import Img2datasetShards
-from poisonscan.stages.common import Summary, counts_on_disk, run_missing, versions
+from poisonscan.stages.common import Summary, pace, versions
+from poisonscan.stages.completion import enough, unanswered
+from poisonscan.stages.rows import Done, Work, progress_of, work_through
 from poisonscan.stages.snapshot import remember
 from poisonscan.stages.watch import Silent, Watch
-from poisonscan.store import schema
-from poisonscan.store.folder import FINISHED, SNAPSHOT_DOCUMENT, Folder, digest_parts, open_folder
+from poisonscan.store.folder import FINISHED, INCOMPLETE, SNAPSHOT_DOCUMENT, Folder, open_folder
+from poisonscan.store.receipts import remove_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,16 +44,21 @@ def snapshot(
     *,
     columns: Mapping[str, str] | None = None,
     keep_bytes: bool = False,
+    seal_incomplete: bool = False,
     config: Config = Config(),
     watch: Watch = Silent(),
 ) -> Summary:
     """Fetch and fingerprint every row of a manifest.
+
+    Where too many rows give no picture (`max_lost`), the snapshot is not sealed, and the same call asks for
+    those rows again.
 
     Args:
         source: manifest file, folder, glob or fsspec URL.
         out: the snapshot folder; one that is unfinished is continued.
         columns: canonical name to column, where the dialect is not recognised.
         keep_bytes: store the pictures too.
+        seal_incomplete: seal it however many rows have no picture.
         config: settings.
         watch: told about progress.
 
@@ -69,9 +75,11 @@ def snapshot(
         job = remember.Job(folder.path, keep_bytes, config)
         moved = adoptions(manifest, slices, folder.path / _SPILL)
         rows = sum(part.count for part in slices)
-        return _Plan(slices, rows, partial(remember.from_web, job=job, manifest=manifest, adoptions=moved))
+        return _Plan(
+            slices, rows, partial(remember.from_web, job=job, manifest=manifest, adoptions=moved), job.beside
+        )
 
-    return _take(out, identity, prepare, config, watch)
+    return _take(out, identity, prepare, config, watch, seal_incomplete=seal_incomplete)
 
 
 def snapshot_hashes(
@@ -80,6 +88,7 @@ def snapshot_hashes(
     hashes: Mapping[str, Algorithm],
     *,
     columns: Mapping[str, str] | None = None,
+    seal_incomplete: bool = False,
     config: Config = Config(),
     watch: Watch = Silent(),
 ) -> Summary:
@@ -90,6 +99,7 @@ def snapshot_hashes(
         out: see `snapshot`.
         hashes: column name to the algorithm of its values.
         columns: see `snapshot`.
+        seal_incomplete: see `snapshot`.
         config: see `snapshot`.
         watch: see `snapshot`.
     """
@@ -100,48 +110,85 @@ def snapshot_hashes(
         slices = plan(manifest, config.run.shard_rows, folder.path / _SPILL)
         job = remember.Job(folder.path, keep_bytes=False, config=config)
         rows = sum(part.count for part in slices)
-        return _Plan(slices, rows, partial(remember.from_hashes, job=job, manifest=manifest))
+        return _Plan(slices, rows, partial(remember.from_hashes, job=job, manifest=manifest), job.beside)
 
-    return _take(out, identity, prepare, config, watch)
+    return _take(out, identity, prepare, config, watch, seal_incomplete=seal_incomplete)
 
 
 def snapshot_images(
-    folder: Path, out: Path, *, keep_bytes: bool = False, config: Config = Config(), watch: Watch = Silent()
+    folder: Path,
+    out: Path,
+    *,
+    keep_bytes: bool = False,
+    seal_incomplete: bool = False,
+    config: Config = Config(),
+    watch: Watch = Silent(),
 ) -> Summary:
     """Fingerprint a folder of pictures; keys are relative paths. Arguments and errors as in `snapshot`."""
     return _take_pictures(
-        "images", ImageFolder(folder), folder, out, keep_bytes=keep_bytes, config=config, watch=watch
+        "images",
+        ImageFolder(folder),
+        folder,
+        out,
+        keep_bytes=keep_bytes,
+        seal_incomplete=seal_incomplete,
+        config=config,
+        watch=watch,
     )
 
 
 def snapshot_shards(
-    folder: Path, out: Path, *, keep_bytes: bool = False, config: Config = Config(), watch: Watch = Silent()
+    folder: Path,
+    out: Path,
+    *,
+    keep_bytes: bool = False,
+    seal_incomplete: bool = False,
+    config: Config = Config(),
+    watch: Watch = Silent(),
 ) -> Summary:
     """Fingerprint what img2dataset downloaded. Arguments and errors as in `snapshot`."""
-    source = Img2datasetShards(folder)
-    return _take_pictures("shards", source, folder, out, keep_bytes=keep_bytes, config=config, watch=watch)
+    return _take_pictures(
+        "shards",
+        Img2datasetShards(folder),
+        folder,
+        out,
+        keep_bytes=keep_bytes,
+        seal_incomplete=seal_incomplete,
+        config=config,
+        watch=watch,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The shards of a snapshot and what to do with each."""
+    """The shards of a snapshot, what to do with each, and which tables are written beside the rows."""
 
     shards: Sequence[Any]
     rows: int
     task: Callable[[Any, Context], None]
+    beside: tuple[str, ...]
 
 
 def _take_pictures(
-    kind: str, source: PictureSource, root: Path, out: Path, *, keep_bytes: bool, config: Config, watch: Watch
+    kind: str,
+    source: PictureSource,
+    root: Path,
+    out: Path,
+    *,
+    keep_bytes: bool,
+    seal_incomplete: bool,
+    config: Config,
+    watch: Watch,
 ) -> Summary:
     def prepare(folder: Folder) -> _Plan:
         cut = source.plan(config.run.shard_rows)
         folder.update(skipped=list(cut.skipped))
         job = remember.Job(folder.path, keep_bytes, config)
-        return _Plan(cut.slices, cut.rows, partial(remember.from_pictures, job=job, source=source))
+        task = partial(remember.from_pictures, job=job, source=source)
+        return _Plan(cut.slices, cut.rows, task, job.beside)
 
     identity = {"kind": kind, "source": str(root.resolve()), "keep_bytes": keep_bytes}
-    return _take(out, identity, prepare, config, watch)
+    return _take(out, identity, prepare, config, watch, seal_incomplete=seal_incomplete)
 
 
 def _take(
@@ -150,21 +197,25 @@ def _take(
     prepare: Callable[[Folder], _Plan],
     config: Config,
     watch: Watch,
+    *,
+    seal_incomplete: bool,
 ) -> Summary:
-    """Open the folder, run the shards that are missing, seal the result."""
+    """Open the folder, work through the rows, and seal the result if enough of them gave a picture."""
     started = time.monotonic()
     with open_folder(out, SNAPSHOT_DOCUMENT, {**identity, "shard_rows": config.run.shard_rows}) as folder:
-        done_before = 0
-        if not folder.finished:
-            folder.sweep(remember.ROWS)
-            _note_start(folder, config)
-            todo = prepare(folder)
-            before = counts_on_disk(out, remember.ROWS, "state")
-            done_before = before.total()
-            watch.start("snapshot", todo.rows, before)
-            run_missing(folder, remember.ROWS, todo.task, todo.shards, config.run, watch)
-            _seal(folder)
-        return _summary(folder, time.monotonic() - started, done_before, config)
+        if folder.finished:
+            return _summary(folder, time.monotonic() - started, None, config)
+        again = folder.state == INCOMPLETE
+        _note_start(folder, config)
+        todo = prepare(folder)
+        work = Work("snapshot", remember.ROWS, "state", todo.task, todo.shards, todo.rows, todo.beside)
+        done = work_through(folder, work, config.run, watch, ask_again=again)
+        missing = unanswered(done.counts)
+        if seal_incomplete or enough(missing, todo.rows, config.judge.max_lost):
+            _seal(folder, done)
+        else:
+            folder.update(state=INCOMPLETE, rows=todo.rows, counts=dict(sorted(done.counts.items())))
+        return _summary(folder, time.monotonic() - started, done, config)
 
 
 def _manifest_identity(manifest: Manifest) -> dict[str, object]:
@@ -184,36 +235,41 @@ def _note_start(folder: Folder, config: Config) -> None:
     )
 
 
-def _seal(folder: Folder) -> None:
-    """Write the digest of every part into the document: from now on a flipped byte shows."""
+def _seal(folder: Folder, done: Done) -> None:
+    """Write the digest of every part into the document: from now on a flipped byte shows.
+
+    The digests were taken while the parts were written, and the parts were read back since.
+    """
     folder.sweep(remember.ROWS)
-    paths = [*folder.parts(remember.ROWS), *folder.parts(remember.BYTES)]
-    counts = counts_on_disk(folder.path, remember.ROWS, "state")
     with storage(folder.path):
-        digests = digest_parts(folder.path, paths)
         shutil.rmtree(folder.path / _SPILL, ignore_errors=True)
     folder.update(
         state=FINISHED,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        rows=counts.total(),
-        counts=dict(sorted(counts.items())),
-        parts=digests,
+        rows=done.counts.total(),
+        counts=dict(sorted(done.counts.items())),
+        parts=done.digests,
     )
+    remove_receipts(folder.path, remember.ROWS)
 
 
-def _summary(folder: Folder, seconds: float, done_before: int, config: Config) -> Summary:
-    counts = folder.document["counts"]
-    rows = folder.document["rows"]
-    remembered = counts.get(schema.FINGERPRINTED, 0) + counts.get(schema.HASHED, 0)
-    lost = rows - remembered - counts.get(Verdict.NO_BASELINE.value, 0)
-    incomplete = rows > 0 and lost / rows > config.judge.max_lost
+def _summary(folder: Folder, seconds: float, done: Done | None, config: Config) -> Summary:
+    """How it went; without `done` of a snapshot that was sealed before."""
+    counts, rows = folder.document["counts"], folder.document["rows"]
+    missing = unanswered(counts)
+    complete = enough(missing, rows, config.judge.max_lost)
     return Summary(
         verb="snapshot",
         out=str(folder.path),
         rows=rows,
         counts=counts,
         seconds=round(seconds, 2),
-        rows_per_s=round((rows - done_before) / max(seconds, 1e-9), 1),
-        exit_code=3 if incomplete else 0,
-        details={"remembered": remembered, "created_at": folder.document["created_at"]},
+        rows_per_s=pace(rows - done.kept if done else 0, seconds),
+        exit_code=0 if folder.finished else 3,
+        details={
+            "remembered": rows - missing,
+            "created_at": folder.document["created_at"],
+            **progress_of(folder, done),
+            **({} if complete else {"unanswered": missing}),
+        },
     )
