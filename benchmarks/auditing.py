@@ -23,9 +23,11 @@ from _common import LISTS, Goal, fresh, machine, shared_data, show, verdict_on
 
 from poisonscan.domains.sampling import Aim, confidence_reached, rows_needed
 from poisonscan.fetch.url import domain_of
+from poisonscan.files import file_digest
 from poisonscan.records import SCHEMA_VERSION
 from poisonscan.stages.check.audit import Audit
 from poisonscan.stages.check.plan import drawn_rows, plan_audit
+from poisonscan.stages.sealed import finished_snapshot, rows_parts
 from poisonscan.store.folder import FINISHED, document_digest
 from poisonscan.store.schema import FINGERPRINTED
 
@@ -76,7 +78,7 @@ def _snapshot(folder: Path, domains: NDArray[np.str_]) -> Path:
     table = pa.table({"row": np.arange(len(domains)), "domain": names, "state": states})
     pq.write_table(table, folder / "rows" / "00000.parquet")
     document = {"schema_version": SCHEMA_VERSION, "state": FINISHED, "rows": len(domains)}
-    document |= {"parts": {"rows/00000.parquet": ""}}
+    document |= {"parts": {"rows/00000.parquet": file_digest(folder / "rows" / "00000.parquet")}}
     document["digest"] = document_digest(document)
     (folder / "snapshot.json").write_text(json.dumps(document))
     return folder
@@ -104,9 +106,9 @@ def _tried(
         size: 1 - confidence_reached(size, rows_needed(size, AIM) or 0, AIM) for size in set(sizes.tolist())
     }
     expected = np.array([chance[size] for size in sizes.tolist()])
-    missed = 0
+    missed, parts = 0, rows_parts(snapshot, finished_snapshot(snapshot))
     for seed in range(seeds):
-        rows = drawn_rows([snapshot / "rows" / "00000.parquet"], Audit(AIM), seed, folder)
+        rows = drawn_rows(parts, Audit(AIM), seed, folder)
         noticed = np.unique(place[rows[swapped[rows]]])
         missed += len(names) - len(noticed)
     deviation = float(np.sqrt(seeds * np.sum(expected * (1 - expected))))

@@ -333,8 +333,8 @@ def of_check(work: Path, web: LyingWeb, urls: list[str], config: Config) -> Subj
         except InterruptedRunError:
             begun.append(work / f"begun-check-{rows}")
     key = {"observed": "row", "quarantine": "row", "verdicts": "row"}
-    arguments = ("check", str(then), "--workers", "1", "--retries", "0", "--timeout-s", "60")
-    arguments += ("--connect-to", web.address, "--concurrency", "4")
+    polite = ("--connect-to", web.address, "--retries", "0", "--timeout-s", "60", "--concurrency", "4")
+    arguments = ("check", str(then), "--workers", "1", *polite)
     return Subject("check", arguments, tuple(begun), rows_of(work / "right-check", key), key)
 
 
@@ -360,7 +360,7 @@ def main() -> int:
         run = RunSettings(workers=1, shard_rows=SHARD_ROWS)
         fetch = FetchSettings(connect_to=web.address, timeout_s=60, retries=0, concurrency=4)
         config = Config(fetch=fetch, run=run)
-        subjects = [of_snapshot(work, images, config), of_check(work, web, urls, config)]
+        subjects = [of_snapshot(work, work / "images", config), of_check(work, web, urls, config)]
         for number in range(asked.tries):
             rng = random.Random(f"{asked.seed}:{number}")
             name = list(done)[number % len(done)]

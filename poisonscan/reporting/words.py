@@ -86,8 +86,9 @@ EXIT_CODE_WORDS: Mapping[int, str] = {
     0: "clean",
     1: "findings",
     2: "usage error",
-    3: "incomplete: too many rows without an answer",
+    3: "incomplete: too many rows without an answer or a baseline",
     4: "snapshot invalid or tampered with",
+    70: "a fault of this program",
 }
 """What the exit codes of the command line mean."""
 

@@ -20,6 +20,7 @@ from poisonscan.redteam.web import LyingWeb
 from poisonscan.stages.check.audit import Audit, Risk
 from poisonscan.stages.check.plan import drawn_rows, plan_audit
 from poisonscan.stages.check.run import Selection, check
+from poisonscan.stages.sealed import finished_snapshot, rows_parts
 from poisonscan.stages.snapshot.take import snapshot, snapshot_hashes
 from poisonscan.store import schema
 from tests.reporting.inspecting import read_page, squeezed
@@ -29,6 +30,8 @@ from .world import config_for, read, urls_of, write_list
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from poisonscan.stages.sealed import SealedPart
 
 AIM = Aim(0.3, 0.95)
 SIZES = {"big.test": 40, "swapped.test": 25, "small.test": 6, "one.test": 1, "silent.test": 20}
@@ -63,8 +66,8 @@ def taken(sites: list[Site], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "then"
 
 
-def parts_of(taken: Path) -> list[Path]:
-    return sorted((taken / "rows").glob("*.parquet"))
+def parts_of(snapshot: Path) -> list[SealedPart]:
+    return rows_parts(snapshot, finished_snapshot(snapshot))
 
 
 def audit_of(run: Path) -> list[dict[str, Any]]:

@@ -90,6 +90,9 @@ class _Watched:
     def plan(self, shard_rows: int) -> PicturePlan:
         return self._folder.plan(shard_rows)
 
+    def rows(self, part: PictureSlice) -> range:
+        return self._folder.rows(part)
+
     def read(self, part: PictureSlice) -> Iterator[Picture]:
         for picture in self._folder.read(part):
             self.given.append(picture.ref.row)

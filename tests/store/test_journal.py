@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from poisonscan.errors import StorageError
-from poisonscan.store import journal as journals
 from poisonscan.store.journal import Journal, JournalReader
 
 if TYPE_CHECKING:
@@ -143,12 +142,13 @@ def test_the_first_cause_of_a_failed_write_is_what_every_later_one_says(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(journals.os, "writev", full)
+        patch.setattr(os, "writev", full)
         with pytest.raises(StorageError, match="No space left on device; free space"):
             journal.append(rows(2))
-    for later in (lambda: journal.append(rows(3)), journal.sync):
-        with pytest.raises(StorageError, match="No space left on device; free space"):
-            later()
+    with pytest.raises(StorageError, match="No space left on device; free space"):
+        journal.append(rows(3))
+    with pytest.raises(StorageError, match="No space left on device; free space"):
+        journal.sync()
     journal.close()
     assert read(tmp_path / "journal") == ([1], "")
 
@@ -161,6 +161,6 @@ def test_a_frame_that_the_file_system_takes_in_pieces_is_whole(
     def little(handle: int, pieces: Sequence[memoryview]) -> int:
         return writev(handle, [pieces[0][:7]])
 
-    monkeypatch.setattr(journals.os, "writev", little)
+    monkeypatch.setattr(os, "writev", little)
     written(tmp_path / "journal")
     assert read(tmp_path / "journal") == (list(range(BATCHES * ROWS_A_BATCH)), "")

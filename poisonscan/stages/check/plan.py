@@ -185,7 +185,9 @@ def _rows_with_baseline(
         with beside(path, durable=False) as temporary, pq.ParquetWriter(temporary, columns) as writer:
             for part in parts:
                 table = part.read(["row", "domain", "state"])
-                writer.write_table(table.filter(pc.is_in(table["state"], _BASELINES)).select(columns.names))
+                writer.write_table(
+                    table.filter(pc.is_in(table["state"], _BASELINES)).select(columns.names).cast(columns)
+                )
         connection.execute(f"CREATE VIEW baselines AS FROM {parquet_of([path])}")
         yield
     finally:
