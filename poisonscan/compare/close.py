@@ -15,7 +15,7 @@ from poisonscan.compare.cells import mean, means, on_luma_cells
 from poisonscan.compare.order import median, quantile
 from poisonscan.compare.residual import activity_of
 from poisonscan.compare.score import GLOBAL_SIDE, Scores, disturbance, heat_of, peaks_of, with_texture
-from poisonscan.compare.texture import as_they_lie, grain
+from poisonscan.compare.texture import as_they_lie, grain, surplus
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
@@ -54,6 +54,8 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
         local = float(heat.max())
         return Scores(local, 0.0, 0.0, peaks_of(heat)) if local >= _CLEARLY else None
     heat = with_texture(heat, common, settings.texture_energy)
+    if heat.max() < 1:
+        np.maximum(heat, on_luma_cells(surplus(common) / settings.close_texture_energy), out=heat)
     return Scores(float(heat.max()), overall, overall, peaks_of(heat))
 
 

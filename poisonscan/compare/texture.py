@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from poisonscan.compare.cells import activity, highest_around, on_luma_cells
+from poisonscan.compare.cells import activity, highest_around, on_luma_cells, within
 from poisonscan.compare.geometry import STICKS_OUT, WHOLE, axes
-from poisonscan.compare.order import median
+from poisonscan.compare.order import median, quantile
 from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
 from poisonscan.records import LUMA_SIDE, TEXTURE_SIDE
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _GRAIN_FLOOR, _GRAIN_SHARE = 5.0, 0.5  # squared grey levels that JPEG adds, and share of the old texture's
 _MOST_GAIN = 4.0  # of squares: sharpening at most doubles texture
 _FLOOR, _SHARE = 900.0, 0.5  # of the noise of one cell: squared grey levels, and share of what is expected
+_QUANTILE, _NORMAL = 0.8, 1.2816  # the share of cells that sets the noise, and its place on a normal
+_LEVEL = 4.0, 40.0  # bounds of the noise of squared texture where the picture is quiet, squared grey levels
+_SLOPE = 0.03, 0.2  # the same for each squared grey level of texture around the cell
+_LEAST_BUSY = 25.0  # squared grey levels of texture from which a share of it says anything
 _BETWEEN = 0.5  # share of the activity between cells that may have become texture within them
 _STILL = 0.3 / 32  # sides by which a window may be off before its cells count as moved
 _EDGE = 2  # cells along a border that the new picture goes beyond
@@ -203,6 +207,28 @@ def excess(common: Common) -> Array:
     expected = max(line.gain, 1.0) * common.most  # softening leaves edges as they were
     noise = _FLOOR + _SHARE * expected + added
     energy: Array = np.maximum(common.new - expected - added, 0) / noise
+    return energy
+
+
+def surplus(common: Common) -> Array:
+    """The same in units of a noise that is fitted to the pair, for pictures laid over each other as they are.
+
+    What re-encoding leaves in the texture of such pictures is little, and goes by the busiest cell around:
+    ringing and shifted edges. The noise is bounded, so that a pattern over a good part cannot pass for it.
+    """
+    line = common.line
+    away = np.abs(common.new - line.gain * common.old - line.added)
+    quiet = common.calm <= median(common.calm)
+    loud = ~quiet
+    level, slope = _LEVEL[0], _SLOPE[0]
+    if quiet.any():
+        level = within(quantile(away[quiet], _QUANTILE) / _NORMAL, _LEVEL)
+    if loud.any():
+        share = away[loud] / np.maximum(common.old[loud], _LEAST_BUSY)
+        slope = within(quantile(share, _QUANTILE) / _NORMAL, _SLOPE)
+    noise = level**2 + (slope * highest_around(common.old)) ** 2
+    beyond = np.maximum(common.new - max(line.gain, 1.0) * common.old - max(line.added, 0.0), 0)
+    energy: Array = beyond * beyond / noise
     return energy
 
 

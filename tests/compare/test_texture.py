@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from poisonscan.compare.align import refine
+from poisonscan.compare.cells import highest_around
 from poisonscan.compare.geometry import WHOLE, Window
-from poisonscan.compare.texture import as_they_lie, excess, gain, grain, in_common, of_old
+from poisonscan.compare.texture import as_they_lie, excess, gain, grain, in_common, of_old, surplus
 from poisonscan.fingerprint.decode import Decoded, decoded
 from poisonscan.fingerprint.grids import Grids, unpack
 from poisonscan.records import Published
@@ -117,3 +118,23 @@ def test_cells_beside_a_frame_have_no_say_in_how_texture_was_scaled() -> None:
     assert np.isinf(common.calm).any()
     assert gain(loud) == gain(common)
     assert grain(loud) == grain(common)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_faint_noise_in_one_quiet_cell_stands_out_of_the_noise_of_the_pair(seed: int) -> None:
+    old = unpack(original(seed))
+    shaken = np.random.default_rng(seed).normal(1, 0.01, old.texture.shape)
+    assert surplus(as_they_lie(old, retextured(old, old.texture * shaken))).max() < 50
+    texture = np.sqrt(old.texture**2 * shaken**2)
+    row, column = np.unravel_index(highest_around(old.texture).argmin(), texture.shape)
+    texture[row, column] = np.hypot(texture[row, column], 15)
+    found = surplus(as_they_lie(old, retextured(old, texture)))
+    assert found.max() == found[row, column] > 50
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_over_a_quarter_does_not_pass_for_the_noise_of_the_pair(seed: int) -> None:
+    old = unpack(original(seed))
+    texture = old.texture.copy()
+    texture[::4] = np.hypot(texture[::4], 40)
+    assert surplus(as_they_lie(old, retextured(old, texture)))[::4].max() > 50

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 LOCAL, GLOBAL = "local", "global"
 """The scores whose thresholds are swept and chosen."""
 _PREFIXES = {
-    LOCAL: ("luma_energy", "chroma_energy", "close_luma_energy", "close_chroma_energy", "texture_energy"),
+    LOCAL: (
+        "luma_energy",
+        "chroma_energy",
+        "close_luma_energy",
+        "close_chroma_energy",
+        "close_texture_energy",
+        "texture_energy",
+    ),
     GLOBAL: ("global_energy", "close_global_energy", "grain_energy"),
 }
 SETTINGS = {
