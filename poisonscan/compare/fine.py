@@ -38,7 +38,8 @@ _GROWTH = 1.3  # with the octaves within working pixels, of what honest pictures
 _STEP = 0.1  # share of the steps between cells by which a sampling may be laid otherwise
 _SQUARES = (1, 2, 3)  # cells a side of the squares over which a sampling is averaged
 _COARSE = 4  # likewise for the whole
-_RHYTHM = 0.05  # share of the largest shift that the old picture's own rhythm may show
+_RHYTHM = 0.03  # share of the largest shift that stripes and screens show in samplings of their own
+_STRIPED = 2_000.0  # squared grey levels in one octave that are more likely stripes than a natural texture
 _OTHER = 0.5  # correlation below which what a sampling shows is another picture
 _MOST = 0.5  # share of cells above a threshold from which it is everywhere
 
@@ -165,9 +166,10 @@ def _sampling_noise(one: Sampling, fine: Fine, known: Array | None) -> Array:
     left_out = 1 - one.share
     drawn = fine.spread * (left_out / (one.size / FINE_SIDE) ** 2)
     noise: Array = 1 + drawn + (_STEP * activity(fine.mean)) ** 2
-    if known is not None:  # stripes and screens show their rhythm in every sampling
-        noise += _RHYTHM * known * (left_out / one.share)
-    return noise
+    rhythm = fine.octave * fine.octave / (fine.octave + _STRIPED)
+    if known is not None:
+        rhythm = rhythm + known
+    return noise + _RHYTHM * rhythm * (left_out / one.share)
 
 
 def _heat(scored: Mapping[int, Array]) -> Array:

@@ -66,13 +66,13 @@ class CompareSettings(Settings):
     # Above the working scale. Of 286 honest photos, drawings and screens the highest reach 5.8, 4.6, 3.3 and
     # 2.1 (energy), 60, 24, 17 and 1.4 (samplings); see docs/verdicts.md.
     fine_energy_1: float = setting(
-        6.5,
+        8.0,
         "energy within working pixels, over the next octave's, of one cell of 16 from which it was edited",
         least=0,
     )
-    fine_energy_2: float = setting(5.2, "the same for squares of 2 cells", least=0)
-    fine_energy_4: float = setting(3.8, "the same for squares of 4 cells", least=0)
-    fine_energy_8: float = setting(2.5, "the same for a quarter of the picture", least=0)
+    fine_energy_2: float = setting(6.5, "the same for squares of 2 cells", least=0)
+    fine_energy_4: float = setting(4.7, "the same for squares of 4 cells", least=0)
+    fine_energy_8: float = setting(3.0, "the same for a quarter of the picture", least=0)
     fine_energy_known: float = setting(
         1.5, "the same for one cell, beyond the old picture's where that is remembered", least=0
     )
