@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poisonscan.domains.registration import Hands, Owner, day
-from poisonscan.records import Group, Verdict
+from poisonscan.records import Group, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,35 @@ class Suspicion:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OneFailure:
+    """What became of a domain all of whose rows had a picture then and fail in one way now.
+
+    Attributes:
+        kind: the `Outcome` of the fetches, or the verdict where there was a body.
+        rows: how many.
+    """
+
+    kind: str
+    rows: int
+
+    @property
+    def hides(self) -> bool:
+        """Whether it is an answer that others may read as a picture, rather than none."""
+        return self.kind in _HIDING
+
+    def words(self, since: str) -> str:
+        """In words."""
+        kind = self.kind.replace("_", " ")
+        return f"all {self.rows} pictures served on {since} fail in one way now: {kind}"
+
+
 def suspicion(
-    counts: Mapping[Verdict, int], since: str, settings: JudgeSettings, owner: Owner = Owner()
+    counts: Mapping[Verdict, int],
+    since: str,
+    settings: JudgeSettings,
+    owner: Owner = Owner(),
+    failure: OneFailure | None = None,
 ) -> Suspicion:
     """Judge a domain by the verdicts on its rows and by what is known of its owner.
 
@@ -43,14 +70,19 @@ def suspicion(
     changes count too, and fewer rows are enough; in the same hands as before replaced pictures are taken
     for a redesign: the rows stay suspicious, the domain is not.
 
+    A domain of which every picture turned at once into an answer that we cannot read, and others may, counts
+    as one whose pictures were all replaced: whoever swaps them could hide it so.
+
     Args:
         counts: rows by verdict.
         since: date of the snapshot, for the words.
         settings: how many rows and what share of them make a suspicion.
         owner: what evidence about the domain says; by default nothing.
+        failure: in which all rows that had a picture ended; None where they did not end in one.
     """
-    seen = _seen(counts)
-    altered = _altered(counts, owner)
+    hidden = failure.rows if failure is not None and failure.hides else 0
+    seen = _seen(counts) + hidden
+    altered = _altered(counts, owner) + hidden
     least, share = settings.swap_rows, settings.swap_share
     if owner.hands is Hands.NEW:
         least, share = settings.owner_rows, settings.owner_share
@@ -60,6 +92,7 @@ def suspicion(
         for verdict, words in _WORDS.items()
         if counts.get(verdict, 0)
     ]
+    reasons += [failure.words(since)] if failure is not None and failure.hides else []
     reasons += [change.words for change in owner.changes]
     if enough and owner.hands is Hands.SAME and owner.registered_at is not None:
         reasons.append(f"registered {day(owner.registered_at)}, registrar and name servers as before")
@@ -68,13 +101,28 @@ def suspicion(
     return Suspicion(enough and owner.hands is not Hands.SAME, score, tuple(reasons))
 
 
-def warnings(counts: Mapping[Verdict, int], owner: Owner) -> tuple[str, ...]:
+def warnings(
+    counts: Mapping[Verdict, int],
+    owner: Owner,
+    since: str = "then",
+    settings: JudgeSettings | None = None,
+    failure: OneFailure | None = None,
+) -> tuple[str, ...]:
     """What is to be known of a domain that is not suspected; in words, empty where there is nothing.
 
     Args:
         counts: rows by verdict.
         owner: what evidence about the domain says.
+        since: date of the snapshot, for the words.
+        settings: from how many rows on a common failure is told.
+        failure: in which all rows that had a picture ended, if they did.
     """
+    told = settings is not None and failure is not None and failure.rows >= settings.swap_rows
+    common = (failure.words(since),) if told and failure is not None and not failure.hides else ()
+    return _of_new_hands(counts, owner) + common
+
+
+def _of_new_hands(counts: Mapping[Verdict, int], owner: Owner) -> tuple[str, ...]:
     if owner.hands is not Hands.NEW or _altered(counts, owner):
         return ()
     words = "; ".join(change.words for change in owner.changes)
@@ -95,6 +143,16 @@ def _altered(counts: Mapping[Verdict, int], owner: Owner) -> int:
     return sum(counts.get(verdict, 0) for verdict in telling)
 
 
+_HIDING = frozenset(
+    {
+        Outcome.PROTOCOL_ERROR.value,
+        Outcome.TOO_LARGE.value,
+        Outcome.TOO_MANY_REDIRECTS.value,
+        Verdict.UNDECODABLE.value,
+    }
+)
+"""Ways to fail in which a server does answer. A name that is gone, a refusal or a page instead of a picture
+is what dead and moved sites do every day, and only told."""
 _CHANGED = (Verdict.REPLACED, Verdict.EDITED, Verdict.BLENDED, Verdict.TONED, Verdict.CHANGED)
 _WORDS = {
     Verdict.REPLACED: "replaced by another picture",

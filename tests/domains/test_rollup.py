@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from poisonscan.config import JudgeSettings
 from poisonscan.domains.registration import Change, Hands, Kind, Owner
-from poisonscan.domains.rollup import suspicion, warnings, wilson_lower
+from poisonscan.domains.rollup import OneFailure, suspicion, warnings, wilson_lower
 from poisonscan.records import Group, Verdict
 
 COUNTS = st.dictionaries(st.sampled_from(list(Verdict)), st.integers(0, 500), max_size=8)
@@ -118,3 +118,25 @@ def test_wilsons_bound() -> None:
 def test_the_bound_lies_below_the_share(trials: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, trials))
     assert 0 <= wilson_lower(successes, trials) <= successes / trials + 1e-12
+
+
+@pytest.mark.parametrize("kind", ["protocol_error", "too_large", "too_many_redirects", "undecodable"])
+def test_all_pictures_that_turn_unreadable_at_once_count_as_replaced(kind: str) -> None:
+    counts = {Verdict.UNREACHABLE: 5, Verdict.NO_BASELINE: 2}
+    judged = suspicion(counts, "2026-01-01", SETTINGS, failure=OneFailure(kind, 5))
+    assert judged.suspected
+    assert judged.score == suspicion({Verdict.REPLACED: 5}, "2026-01-01", SETTINGS).score
+    assert any("all 5 pictures" in reason and kind.replace("_", " ") in reason for reason in judged.reasons)
+    assert not suspicion(counts, "2026-01-01", SETTINGS, failure=OneFailure(kind, 2)).suspected
+    assert not suspicion(counts, "2026-01-01", SETTINGS, SAME, OneFailure(kind, 5)).suspected
+    assert warnings(counts, Owner(), "2026-01-01", SETTINGS, OneFailure(kind, 5)) == ()
+
+
+@pytest.mark.parametrize("kind", ["dns_not_found", "http_gone", "http_blocked", "not_image", "timeout"])
+def test_what_dead_sites_do_every_day_is_told_and_no_more(kind: str) -> None:
+    counts = {Verdict.UNREACHABLE: 5}
+    judged = suspicion(counts, "2026-01-01", SETTINGS, failure=OneFailure(kind, 5))
+    assert (judged.suspected, judged.score, judged.reasons) == (False, 0.0, ())
+    [told] = warnings(counts, Owner(), "2026-01-01", SETTINGS, OneFailure(kind, 5))
+    assert "all 5 pictures" in told
+    assert warnings(counts, Owner(), "2026-01-01", SETTINGS, OneFailure(kind, 2)) == ()

@@ -147,3 +147,32 @@ def test_a_file_that_is_no_evidence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         known_domains(tmp_path / "absent.parquet", {"created_at": "2025-02-11T00:00:00+00:00"})
     assert known_domains(None, {}) == Known()
+
+
+def test_a_domain_whose_pictures_all_fail_in_one_way_at_once(tmp_path: Path) -> None:
+    lines = [
+        *[("hides.test", Verdict.UNREACHABLE, "protocol_error", "then")] * 3,
+        ("hides.test", Verdict.NO_BASELINE, "fetched", None),  # it had no picture then, and tells nothing
+        *[("broken.test", Verdict.UNDECODABLE, "fetched", "then")] * 4,
+        *[("mixed.test", Verdict.UNREACHABLE, "protocol_error", "then")] * 3,
+        ("mixed.test", Verdict.UNREACHABLE, "timeout", "then"),
+        *[("partly.test", Verdict.UNREACHABLE, "protocol_error", "then")] * 9,
+        ("partly.test", Verdict.IDENTICAL, "fetched", "then"),
+        *[("gone.test", Verdict.UNREACHABLE, "dns_not_found", "then")] * 5,
+        *[("few.test", Verdict.UNREACHABLE, "protocol_error", "then")] * 2,
+        *[(None, Verdict.UNREACHABLE, "protocol_error", "then")] * 5,
+    ]
+    write_run(tmp_path, [(domain, verdict) for domain, verdict, _, _ in lines])
+    path = tmp_path / "verdicts" / "00000.parquet"
+    rows = pq.ParquetFile(path).read().to_pylist()
+    for row, (_, _, outcome, old) in zip(rows, lines, strict=True):
+        row |= {"outcome": outcome, "old_sha256": old}
+    write_table(pa.Table.from_pylist(rows, schema=schema.VERDICTS), path)
+    found = judged(tmp_path)
+    assert {domain for domain, row in found.items() if row["swap_suspected"]} == {"hides.test", "broken.test"}
+    words = "all 3 pictures served on 2025-02-11 fail in one way now: protocol error"
+    assert words in found["hides.test"]["reasons"]
+    assert found["gone.test"]["warnings"] == [
+        "all 5 pictures served on 2025-02-11 fail in one way now: dns not found"
+    ]
+    assert found["mixed.test"]["warnings"] == found["partly.test"]["warnings"] == []

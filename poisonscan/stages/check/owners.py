@@ -20,10 +20,10 @@ from poisonscan.domains.registration import (
     registration_change,
     reregistration,
 )
-from poisonscan.domains.rollup import suspicion, warnings
+from poisonscan.domains.rollup import OneFailure, suspicion, warnings
 from poisonscan.errors import UsageError
+from poisonscan.records import Group, Verdict
 from poisonscan.records import Kind as FindingKind
-from poisonscan.records import Verdict
 from poisonscan.store import schema
 from poisonscan.store.parts import write_table
 from poisonscan.store.query import rows_of, tables
@@ -56,6 +56,14 @@ _MARKS = """
     FROM members JOIN findings USING (finding_id) JOIN verdicts USING (row)
     WHERE kind = ? GROUP BY domain, finding_id ORDER BY n DESC, finding_id
 """
+_LOST = ", ".join(f"'{verdict.value}'" for verdict in Verdict if verdict.group is Group.LOST)
+_ONE_FAILURE = f"""
+    SELECT domain, any_value(kind) AS kind, count(*) AS n FROM (
+        SELECT domain, verdict,
+            CASE WHEN coalesce(outcome, 'fetched') = 'fetched' THEN verdict ELSE outcome END AS kind
+        FROM verdicts WHERE old_sha256 IS NOT NULL)
+    GROUP BY domain HAVING bool_and(verdict IN ({_LOST})) AND count(DISTINCT kind) = 1
+"""  # noqa: S608 - all our own names
 _JOINED = f"""
     SELECT * FROM (SELECT DISTINCT domain FROM verdicts)
     JOIN (SELECT domain, {_READ} FROM known) USING (domain)
@@ -122,8 +130,14 @@ def write_domains(folder: Path, since: str, settings: JudgeSettings, known: Know
             _view(connection, "known", known.file)
             evidence = {row["domain"]: with_instants(row, _INSTANTS) for row in rows_of(connection, _JOINED)}
         marks = _marks(connection, folder)
+        failures = {
+            row["domain"]: OneFailure(row["kind"], row["n"]) for row in rows_of(connection, _ONE_FAILURE)
+        }
     total = sum(row[verdict.value] for row in grouped for verdict in Verdict)
-    table = [_line(row, evidence.get(row["domain"]), total, since, settings, known) for row in grouped]
+    table = [
+        _line(row, evidence.get(row["domain"]), failures.get(row["domain"]), total, since, settings, known)
+        for row in grouped
+    ]
     for line in table:
         line["reasons"] += marks.get(line["domain"], [])
     write_table(pa.Table.from_pylist(table, schema=schema.DOMAINS), folder / DOMAINS)
@@ -156,7 +170,13 @@ def with_instants(row: Row, names: Iterable[str]) -> Row:
     }
 
 
-def judged(counts: Mapping[Verdict, int], since: str, settings: JudgeSettings, owner: Owner) -> Row:
+def judged(
+    counts: Mapping[Verdict, int],
+    since: str,
+    settings: JudgeSettings,
+    owner: Owner,
+    failure: OneFailure | None = None,
+) -> Row:
     """The columns of judgement and of counts for one domain.
 
     Args:
@@ -164,13 +184,14 @@ def judged(counts: Mapping[Verdict, int], since: str, settings: JudgeSettings, o
         since: date of the snapshot, for the words.
         settings: thresholds.
         owner: who holds it, as far as known.
+        failure: in which all its rows that had a picture ended, if they did.
     """
-    found = suspicion(counts, since, settings, owner)
+    found = suspicion(counts, since, settings, owner, failure)
     return {
         "swap_suspected": found.suspected,
         "score": found.score,
         "reasons": list(found.reasons),
-        "warnings": list(warnings(counts, owner)),
+        "warnings": list(warnings(counts, owner, since, settings, failure)),
         **{verdict.value: counts.get(verdict, 0) for verdict in Verdict},
     }
 
@@ -186,13 +207,19 @@ def owner_in(row: Row, since: datetime | None) -> Owner:
 
 
 def _line(
-    row: Row, evidence: Row | None, total: int, since: str, settings: JudgeSettings, known: Known
+    row: Row,
+    evidence: Row | None,
+    failure: OneFailure | None,
+    total: int,
+    since: str,
+    settings: JudgeSettings,
+    known: Known,
 ) -> Row:
     counts = {verdict: int(row[verdict.value]) for verdict in Verdict}
     rows = sum(counts.values())
     owner = owner_in(evidence, known.since) if evidence else Owner()
     line = {"domain": row["domain"], "rows": rows, "share": rows / total, **(evidence or {})}
-    line |= judged(counts, since, settings, owner)
+    line |= judged(counts, since, settings, owner, failure)
     if evidence:
         line |= {"reregistered": reregistration(owner.registered_at, known.since), "hands": owner.hands.value}
     return line | {"swap_suspected": line["swap_suspected"] and row["domain"] is not None}
