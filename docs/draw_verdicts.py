@@ -1,5 +1,7 @@
 # ruff: noqa: INP001 - a script beside the pages, not a package
-"""Draws docs/img/verdicts.png: a drawn picture under some edits, each with its verdict and boxes.
+"""Draws a picture under some edits, each with its verdict and boxes, and the strongest that stays clean.
+
+Writes docs/img/verdicts.png, and docs/img/adversary.png: the strongest changes that a search found.
 
 python docs/draw_verdicts.py
 """
@@ -12,14 +14,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from poisonscan.compare.pictures import compare_pictures
+from poisonscan.compare.ladder import Baseline
 from poisonscan.config import CompareSettings, DecodeSettings
-from poisonscan.fingerprint.decode import Decoded, decoded
-from poisonscan.records import Comparison, Group, Published
+from poisonscan.fingerprint.decode import fingerprint
+from poisonscan.records import Comparison, DecodeFailure, Group, Published
 from poisonscan.redteam.edits import named
+from poisonscan.redteam.optimise import Aim, Found, strongest
 from poisonscan.redteam.pictures import draw
+from poisonscan.stages.examine import Examined, Question, examine
 
 TARGET = Path(__file__).parent / "img" / "verdicts.png"
+ADVERSARY = TARGET.with_name("adversary.png")
+CALLS = 200
+MAX_PIXELS = DecodeSettings().max_pixels
 SEED = 3
 SIZE = (320, 240)
 EDITS = (
@@ -41,33 +48,54 @@ COLOURS = {Group.CLEAN: "#1a7f37", Group.SUSPICIOUS: "#b42318"}
 
 
 def main() -> None:
-    """Draw the sheet."""
+    """Draw the sheets."""
     stream = io.BytesIO()
     draw(SEED, SIZE).save(stream, "JPEG", quality=92)
     old = stream.getvalue()
-    tiles = [_tile(old, "the baseline", None), *(_edited(old, name) for name in EDITS)]
+    _sheet([_tile(old, "the baseline", None), *(_edited(old, name) for name in EDITS)], TARGET)
+    attacks = [
+        (aim, strongest(draw(SEED, SIZE), aim, lambda new: _is_clean(old, new), calls=CALLS)) for aim in Aim
+    ]
+    _sheet([_tile(old, "the baseline", None), *(_attacked(old, *attack) for attack in attacks)], ADVERSARY)
+
+
+def _sheet(tiles: list[Image.Image], target: Path) -> None:
     width, height = TILE[0] + GAP, TILE[1] + CAPTION + GAP
     rows = -(-len(tiles) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * width + GAP, rows * height + GAP), "white")
+    sheet = Image.new("RGB", (min(COLUMNS, len(tiles)) * width + GAP, rows * height + GAP), "white")
     for number, tile in enumerate(tiles):
         sheet.paste(tile, (GAP + number % COLUMNS * width, GAP + number // COLUMNS * height))
-    TARGET.parent.mkdir(exist_ok=True)
-    sheet.quantize(256).save(TARGET, optimize=True)  # a third of the bytes
+    target.parent.mkdir(exist_ok=True)
+    sheet.quantize(256).save(target, optimize=True)  # a third of the bytes
 
 
 def _edited(old: bytes, name: str) -> Image.Image:
     with Image.open(io.BytesIO(old)) as image:
         new = named(name).apply(image, np.random.default_rng(SEED)).data
-    then, now = _seen(old), _seen(new)
-    found = compare_pictures(then.fingerprint, now.fingerprint, CompareSettings(), now.detail)
-    return _tile(new, name, found)
+    return _tile(new, name, _judged(old, new))
 
 
-def _seen(body: bytes) -> Decoded:
-    found = decoded(body, Published(), DecodeSettings().max_pixels)
-    if not isinstance(found, Decoded):
+def _attacked(old: bytes, aim: Aim, found: Found) -> Image.Image:
+    if not found.body:
+        return _tile(old, f"{aim}: none was clean", None)
+    title = f"{aim}, {found.contrast.channel:.0f} levels rms"
+    return _tile(found.body, title, _judged(old, found.body))
+
+
+def _is_clean(old: bytes, new: bytes) -> bool:
+    return _judged(old, new).verdict.group is Group.CLEAN
+
+
+def _judged(old: bytes, new: bytes) -> Comparison:
+    """What `check` says of it."""
+    then = fingerprint(old, Published(), MAX_PIXELS)
+    if isinstance(then, DecodeFailure):
+        raise TypeError(f"a drawn picture cannot be decoded: {then.reason}")
+    baseline = Baseline(then, Published())
+    (found,) = examine([Question(new, Published(), (baseline,), MAX_PIXELS, CompareSettings())])
+    if not isinstance(found, Examined):
         raise TypeError(f"a drawn picture cannot be decoded: {found.reason}")
-    return found
+    return found.comparisons[0]
 
 
 def _tile(body: bytes, title: str, found: Comparison | None) -> Image.Image:

@@ -124,10 +124,13 @@ def _gradient(image: Image.Image) -> Image.Image:
 
 def _fine() -> dict[str, Make]:
     quarter = _always(subtle.zero_mean(90))
+    colour = _always(subtle.zero_mean(90, 1.0, (1.0, 0.0, -1.0)))  # as the adversary of `optimise` found
     return {
         "zero-mean-png": stepped(quarter, encoding=PNG),
         "zero-mean-jpeg": stepped(quarter, encoding=KEPT),
         "zero-mean-all": stepped(_always(subtle.zero_mean(90, 1.0)), encoding=PNG),
+        "zero-mean-colour-png": stepped(colour, encoding=PNG),
+        "zero-mean-colour-jpeg": stepped(colour, encoding=jpeg(95, full_chroma=True)),
     }
 
 

@@ -76,12 +76,13 @@ def erase(side: float) -> Step:
     return apply
 
 
-def zero_mean(levels: float, part: float = 0.5) -> Step:
+def zero_mean(levels: float, part: float = 0.5, colour: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Step:
     """Add a chequer that leaves the mean of every working pixel as it was, over the middle of the picture.
 
     Args:
         levels: of the chequer, as far as black and white leave room.
         part: of the width and of the height that it covers.
+        colour: what each channel has of it, -1..1; without green it is in no texture that is measured there.
     """
 
     def apply(view: View, _: np.random.Generator) -> View:
@@ -96,7 +97,7 @@ def zero_mean(levels: float, part: float = 0.5) -> Step:
         signs = np.where((y // (block // 2) + x // (block // 2)) % 2, 1.0, -1.0)
         middle = _middle(room.shape, part)
         strength = np.kron(np.minimum(room, levels) * middle, np.ones((block, block)))
-        pixels[:high, :wide] += (signs * strength)[..., None]
+        pixels[:high, :wide] += (signs * strength)[..., None] * np.array(colour)
         return replace(view, image=picture(pixels))
 
     return apply
