@@ -220,6 +220,24 @@ def _turning_slope(window: Window, view: _View, slopes: Array, ratio: float) -> 
     return -turning.ravel()
 
 
+def turning(fit: Alignment, ratio: float) -> float:
+    """Radians by which the fine picture is about turned against the coarse one, clockwise.
+
+    Args:
+        fit: how they lie if it is taken for level.
+        ratio: height over width of the fine picture.
+    """
+    if fit.empty:
+        return 0.0
+    view = _View(fit.rows, fit.columns, fit.known, fit.seen)
+    slopes = np.empty((4, fit.seen.size))
+    _window_slopes(_SIDE, fit.window, view, slopes)
+    slope = _turning_slope(fit.window, view, slopes, ratio)
+    left = (fit.seen - fit.expected).ravel()
+    most = _CLIPPED * median(np.abs(left))
+    return float(np.clip(left, -most, most) @ slope) / max(float(slope @ slope), 1e-9)
+
+
 def _too_few(seen: Array) -> bool:
     return seen.ndim > 1 and min(seen.shape) < _LEAST_CELLS
 

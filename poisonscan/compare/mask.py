@@ -35,6 +35,7 @@ _RADII = tuple(step / 100 for step in range(50, 2, -1))  # of the shorter side, 
 _POINTS = 8  # a side of each old cell: how finely it is asked whether all of it is shown
 _INSCRIBED = 1 - math.sqrt(0.5)  # of a radius: how far a square must keep from a corner to be within
 _EDGE = 2.0  # cells beside the edge of a mask that its ringing reaches into
+_ALIKE = 90.0  # grey levels: a corner cell may show the picture in part
 _STILL = 0.02  # sides by which the window may stick out
 
 
@@ -64,6 +65,12 @@ class Mask(NamedTuple):
         return f"{form} on plain {shade(self.colour[0])}"
 
 
+def may_be_masked(picture: Grids) -> bool:
+    """Whether a picture's corners are alike enough for `mask_of` to be asked, which takes longer."""
+    corners = picture.luma[[0, 0, -1, -1], [0, -1, 0, -1]]
+    return float(corners.max() - corners.min()) <= _ALIKE
+
+
 def mask_of(picture: Grids | Detail, ratio: float) -> Mask | None:
     """The mask that a picture's corners show, if they do.
 
@@ -71,12 +78,13 @@ def mask_of(picture: Grids | Detail, ratio: float) -> Mask | None:
         picture: as it is shown.
         ratio: its height over its width.
     """
-    planes, texture = planes_of(picture)
-    corners = planes[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    places = [0, 0, -1, -1], [0, -1, 0, -1]
+    corners = np.stack([picture.luma[places], *(plane[places] for plane in picture.chroma)])
     luma, blue, red = (median(plane) for plane in corners)
     colour = np.array([luma, blue, red])
     if math.hypot(blue, red) >= MUTED or np.abs(corners - colour[:, None]).max() > UNLIKE:
         return None
+    planes, texture = planes_of(picture)
     other = (np.abs(planes - colour[:, None, None]).max(axis=0) > UNLIKE) | (texture > ROUGH)
     shapes = [(0.5, 0.5)] + [(min(r * ratio, r), min(r / ratio, r)) for r in _RADII]
     for across, down in shapes:
@@ -105,7 +113,9 @@ def masked(old: Grids, picture: Grids | Detail, shapes: Shapes, settings: Compar
     if mask is None:
         return None
     side = picture.luma.shape[0]
-    cut = math.ceil(_INSCRIBED * max(mask.across, mask.down) * side)
+    cut = 2 * math.ceil(
+        _INSCRIBED * max(mask.across, mask.down) * side / 2
+    )  # even: chroma has half the cells
     middle = Window(cut / side, cut / side, 1 - cut / side, 1 - cut / side)
     found = best_reading(old, _middle(picture, cut), shapes, settings)
     if found.framed or found.tilt or not is_evidence(found.fit):
@@ -129,14 +139,21 @@ def _turned(picture: Grids | Detail, orientation: int) -> Grids | Detail:
 
 def _middle(picture: Grids | Detail, cut: int) -> Grids:
     """Grids of the middle of a picture, less so many cells along each border."""
-    planes, texture = planes_of(picture)
-    inner = slice(cut, planes.shape[-1] - cut)
-    luma, *chroma = planes[:, inner, inner]
+    _, texture = planes_of(picture)
+    luma, chroma, texture = (
+        _cut(plane, cut * plane.shape[-1] // picture.luma.shape[0])
+        for plane in (picture.luma, picture.chroma, texture)
+    )
     return Grids(
         resample(luma, LUMA_SIDE, LUMA_SIDE),
-        np.stack([resample(plane, CHROMA_SIDE, CHROMA_SIDE) for plane in chroma]),
-        np.maximum(resample(texture[inner, inner], TEXTURE_SIDE, TEXTURE_SIDE), 0),
+        resample(chroma, CHROMA_SIDE, CHROMA_SIDE),
+        np.maximum(resample(texture, TEXTURE_SIDE, TEXTURE_SIDE), 0),
     )
+
+
+def _cut(plane: Array, cells: int) -> Array:
+    inner = slice(cells, plane.shape[-1] - cells)
+    return plane[..., inner, inner]
 
 
 def _shown_cells(mask: Mask, window: Window, rim: float) -> Flags:

@@ -12,8 +12,8 @@ import numpy as np
 
 from poisonscan.compare.align import as_they_are
 from poisonscan.compare.close import close_scores
-from poisonscan.compare.mask import masked
-from poisonscan.compare.reading import Reading, Shapes, best_reading, is_evidence, laid_anew, on_pixels
+from poisonscan.compare.mask import masked, may_be_masked
+from poisonscan.compare.reading import Reading, Shapes, best_reading, is_same, laid_anew, on_pixels
 from poisonscan.compare.score import Scores, scores
 from poisonscan.compare.surround import Surround, surround_of
 from poisonscan.compare.turns import MIRROR, TURN_WORDS, UPRIGHT, inverse
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from poisonscan.fingerprint.grids import Grids
     from poisonscan.records import Fingerprint
 
-_LEAST_GAIN = 0.25  # of the old contrast; toning keeps half or more, a stand-in none
 _FAR_OFF = 1.5  # of the misfit up to which it is the same picture: beyond, a closer look changes nothing
 _RESTLESS = 0.25  # score from which it is asked whether a picture is warped: none that were had less than 0.4
 _PALETTED = frozenset({"GIF", "PNG"})
@@ -62,7 +61,7 @@ class Measurement:
         """Whether nothing speaks against the picture."""
         if not self.same or (self.surround and not self.surround.is_frame):
             return False
-        return max(self.scores.local, self.scores.overall, self.warped) < 1
+        return max(self.scores.local, self.scores.overall) < 1 and self.warped < 1
 
     @cached_property
     def warped(self) -> float:
@@ -117,6 +116,8 @@ def measure(
     if found.innocent:
         return found
     shapes = Shapes(old.height / old.width, new.height / new.width)
+    if not may_be_masked(after):
+        return found
     picture = after if detail is None else detail(_reduction(plain, old, new))
     reading = masked(before, picture, shapes, settings)
     within = reading and _measured(reading, before, shapes, settings, interpolated=detail is None)
@@ -140,9 +141,7 @@ def _fitted(
 def _measured(
     reading: Reading, before: Grids, shapes: Shapes, settings: CompareSettings, *, interpolated: bool
 ) -> Measurement:
-    fit = reading.fit
-    fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
-    same = (fits or fit.correlation >= settings.same_correlation) and (reading.plain or is_evidence(fit))
+    same = is_same(reading, settings)
     around = surround_of(reading, before, shapes.old, shapes.stretch(inverse(reading.turn))) if same else None
     return Measurement(reading, settings, same, interpolated=interpolated, surround=around)
 

@@ -45,6 +45,7 @@ _SETTLED = 0.99  # correlation of the plain view from which no window is looked 
 _WORTH = 0.7  # a crop, mirror or frame must fit this much better than a plain view that does not stick out
 _NEAR = 0.25 / 32  # by how much a border may miss the whole pixels that it is taken for, in sides
 _AS_GOOD = 1.1  # a window on whole pixels may fit this much worse
+_LEAST_GAIN = 0.25  # of the old contrast; toning keeps half or more, a stand-in none
 _TURNED = 0.7  # correlation from which the whole picture may be a turned one
 _PROMISING = 2.0  # times the misfit of the same picture: what fits no better is not worth turning by degrees
 _AS_IT_IS = 0.8  # share of the area that a window of the whole picture has at the least
@@ -139,12 +140,12 @@ def best_reading(old: Grids, new: Grids, shapes: Shapes, settings: CompareSettin
         return whole
     first = _rotations(turn)
     reading = _better(whole, _windowed(old, new, shapes, first))
-    if not _same(reading.fit, settings):
+    if not is_same(reading, settings):
         reading = _tilted(reading, shapes, settings)
-    if not _same(reading.fit, settings):
+    if not is_same(reading, settings):
         others = [rotation for rotation in ROTATIONS if rotation not in first]
-        reading = _better(reading, [*_small(old, new, shapes), *_windowed(old, new, shapes, others)])
-        if not _same(reading.fit, settings):
+        reading = _better(reading, [*_small(old, new, shapes), *_windowed(old, new, shapes, others, step=2)])
+        if not is_same(reading, settings):
             reading = _tilted(reading, shapes, settings)
     return reading
 
@@ -166,9 +167,11 @@ def is_evidence(fit: Alignment) -> bool:
     return fit.evidence >= _STRUCTURE
 
 
-def _same(fit: Alignment, settings: CompareSettings) -> bool:
-    """Whether no better window need be looked for."""
-    return fit.misfit <= settings.same_misfit and is_evidence(fit)
+def is_same(reading: Reading, settings: CompareSettings) -> bool:
+    """Whether the pictures agree so well that they are one; a part must be known by its fine structure."""
+    fit = reading.fit
+    fits = fit.misfit <= settings.same_misfit and fit.gain >= _LEAST_GAIN
+    return (fits or fit.correlation >= settings.same_correlation) and (reading.plain or is_evidence(fit))
 
 
 def _rotations(turn: int) -> list[int]:
@@ -279,13 +282,17 @@ class _Found:
     framed: bool
 
 
-def _windowed(old: Grids, new: Grids, shapes: Shapes, rotations: Sequence[int]) -> list[_Place]:
+def _windowed(
+    old: Grids, new: Grids, shapes: Shapes, rotations: Sequence[int], step: int = 1
+) -> list[_Place]:
     """The most promising crops and frames, mirrored or not, each after a few steps of its fit."""
     found: list[_Found] = []
     for rotation in rotations:
         shown, stretch = turned(new, rotation).luma, shapes.stretch(rotation)
-        found += [_Found(one, rotation, framed=False) for one in candidates(old.luma, shown, stretch)]
-        found += [_Found(one, rotation, framed=True) for one in candidates(shown, old.luma, 1 / stretch)]
+        found += [_Found(one, rotation, framed=False) for one in candidates(old.luma, shown, stretch, step)]
+        found += [
+            _Found(one, rotation, framed=True) for one in candidates(shown, old.luma, 1 / stretch, step)
+        ]
     found.sort(key=lambda item: item.candidate.evidence, reverse=True)
     for rotation in rotations:
         if bars := in_a_frame(turned(new, rotation).luma, old.luma):

@@ -49,7 +49,7 @@ class Candidate(NamedTuple):
     mirrored: bool
 
 
-def candidates(coarse: Array, fine: Array, aspect: float) -> list[Candidate]:
+def candidates(coarse: Array, fine: Array, aspect: float, step: int = 1) -> list[Candidate]:
     """The most promising windows of `coarse` that `fine` may show, two for each orientation, best first.
 
     Args:
@@ -57,8 +57,11 @@ def candidates(coarse: Array, fine: Array, aspect: float) -> list[Candidate]:
         fine: (32, 32) luma grid of the picture that may show a part.
         aspect: height of the window over its width, both as fractions of the coarse picture's sides,
             if `fine` was cut out and scaled without distortion.
+        step: cells by which the windows tried differ in their longer side.
     """
-    sizes = [size for size in _sizes(SIDE, aspect) if min(size) >= LEAST_CELLS and size != (SIDE, SIDE)]
+    sizes = [
+        size for size in _sizes(SIDE, aspect)[::-step] if min(size) >= LEAST_CELLS and size != (SIDE, SIDE)
+    ]
     return _searched(resample(coarse, SIDE, SIDE), fine, sizes)
 
 

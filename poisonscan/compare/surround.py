@@ -15,7 +15,7 @@ import numpy as np
 import scipy
 
 from poisonscan.compare.cells import hypotenuse, mean
-from poisonscan.compare.geometry import WHOLE, Window, on_picture, seen_from
+from poisonscan.compare.geometry import WHOLE, Window, on_picture, resample, seen_from
 from poisonscan.compare.order import median, quantile
 from poisonscan.compare.turns import turned_window
 from poisonscan.fingerprint.detail import Detail
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 _MARGIN = 2.0  # cells beside the old picture that its edge, ringing and halved chroma reach into
+_LEAST_ROOM = 0.4  # cells of stored grids, which are six times as wide and blur what lies across them
 UNLIKE, ROUGH = 16.0, 20.0  # grey levels: another colour, and texture, that no codec puts into a plain cell
 STRAY = 3  # such cells may be: a mark of 4% of the side covers 14 of a detail's
 MUTED = 40.0  # chroma, of 181: beige has 26, navy 29, a brand's red 80, the pure colours 107 to 134
@@ -158,48 +159,48 @@ def _cells_around(reading: Reading) -> _Around:
     middles = (np.arange(side) + 0.5) / side
     x = window.x0 + middles * (window.x1 - window.x0)
     y = window.y0 + middles * (window.y1 - window.y0)
-    beyond = _beyond(x, side / (window.x1 - window.x0)), _beyond(y, side / (window.y1 - window.y0))
-    outside = beyond[1][:, None] | beyond[0]
+    least = 0.0 if isinstance(picture, Detail) else _LEAST_ROOM
+    across = _beyond(x, side / (window.x1 - window.x0), least)
+    down = _beyond(y, side / (window.y1 - window.y0), least)
+    outside = down[:, None] | across
     on_old = np.stack(np.meshgrid(y, x, indexing="ij"))
     on_new = np.stack(np.meshgrid(middles, middles, indexing="ij"))
     if reading.tilt and reading.level:
         level = seen_from(reading.level, window)
         right = level.x0 + on_new[1] * (level.x1 - level.x0)
         below = level.y0 + on_new[0] * (level.y1 - level.y0)
-        across, down = reading.tilt.tilted(right, below)
+        at_x, at_y = reading.tilt.tilted(right, below)
         rim = _MARGIN / side
-        outside &= (np.minimum(across, down) >= rim) & (np.maximum(across, down) <= 1 - rim)
-        on_new = np.stack([down, across])
+        outside &= (np.minimum(at_x, at_y) >= rim) & (np.maximum(at_x, at_y) <= 1 - rim)
+        on_new = np.stack([at_y, at_x])
     return _Around(planes[:, outside], texture[outside], on_old[:, outside], on_new[:, outside])
 
 
-def _beyond(at: Array, cells: float) -> Flags:
+def _beyond(at: Array, cells: float, least: float) -> Flags:
     """Which cells along one axis lie beyond the old picture, with a margin where there is the room for it.
 
     Args:
         at: their middles, in sides of the old picture.
         cells: how many of them there are to a side of it.
+        least: cells that there must be between it and the outermost for these to say anything.
     """
     before, after = -at * cells, (at - 1) * cells
     flags: Flags = np.zeros(len(at), np.bool_)
     for distance in (before, after):
         room = distance.max() - 0.5  # cells between the old picture and the outermost cell
-        if room >= 0:
-            flags |= distance >= 0.5 + min(_MARGIN, room)
+        if room >= least:
+            flags |= distance >= 0.5 + min(_MARGIN, room / 2)
     return flags
 
 
 def planes_of(picture: Grids | Detail) -> tuple[Array, Array]:
-    """(3, side, side) luma, Cb and Cr, and (side, side) texture."""
+    """(3, side, side) luma, Cb and Cr, and (side, side) texture; of grids on the cells of these."""
     luma = picture.luma
     if isinstance(picture, Detail):
         texture = np.sqrt(np.maximum(picture.square - picture.green**2, 0))
         return np.stack([luma, *picture.chroma]), texture
-    factor = luma.shape[0] // picture.texture.shape[0]
-    chroma, texture = (
-        plane.repeat(factor, axis=-2).repeat(factor, axis=-1) for plane in (picture.chroma, picture.texture)
-    )
-    return np.stack([luma, *chroma]), texture
+    side = picture.texture.shape[0]
+    return np.stack([resample(luma, side, side), *picture.chroma]), picture.texture
 
 
 def _is_own_blur(around: _Around, old: Grids, ratio: float, stretch: float) -> bool:

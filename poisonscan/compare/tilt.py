@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import scipy
 
-from poisonscan.compare.align import Alignment, approach, at_window
+from poisonscan.compare.align import Alignment, approach, at_window, turning
 from poisonscan.compare.geometry import WHOLE, Window, within
 from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
 from poisonscan.records import LUMA_SIDE
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_DEGREES = 6.0
 """What is turned further is another picture: straightening a photo takes 5 degrees at most."""
-_WORTH_A_LOOK = math.radians(0.15)  # a twentieth of a cell at the border of the picture
+_WORTH_A_LOOK = math.radians(0.08)  # a fortieth of a cell at the border of the picture
 _ROUNDS = 6  # of turning and fitting
 _SETTLED = math.radians(0.02)
 _BETTER = 0.8  # of the level misfit: what is turned fits so much better, or it is not turned
@@ -99,10 +99,10 @@ def levelled(coarse: Array, fine: Array, start: Alignment, ratio: float) -> Leve
         start: how it lies if it is taken for level.
         ratio: height over width of the new picture.
     """
-    first = approach(coarse, fine, start.window, 1, ratio)
-    if first.lost or abs(first.turned) < _WORTH_A_LOOK:
+    first = turning(start, ratio)
+    if abs(first) < _WORTH_A_LOOK:
         return None
-    angle, window = _fitted(coarse, fine, Tilt(first.turned, ratio), first.window)
+    angle, window = _fitted(coarse, fine, Tilt(0.0, ratio), start.window)
     if not _WORTH_A_LOOK <= abs(angle) <= math.radians(MOST_DEGREES):
         return None
     tilt = Tilt(angle, ratio)
