@@ -24,6 +24,8 @@ _QUANTILE, _NORMAL = 0.8, 1.2816  # the share of cells that sets the noise, and 
 _LEAST_CELLS = 30  # fewer than this many cells say nothing about noise
 _TONED, _SHARPENED = 2.0, 0.2  # grey levels, and share of the texture, that mean toning and sharpening
 _TONING = 0.1  # share of a cell's toning by which curves, clipping and saturation may miss what was fitted
+_TONED_AWAY = 0.03  # share of the toning that curves leave everywhere
+_VEIL_SIDE, _ALIKE = 2, 1.2  # cells a side of squares, and by how much all may differ more than quiet ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,22 @@ class Plane:
         if n_busy > _LEAST_CELLS:
             slope = quantile(size[busy] / active[busy], _QUANTILE) / _NORMAL
         return within(level, (least, self.model.level[1])), within(slope, self.model.slope)
+
+
+def veil(plane: Plane) -> float:
+    """The level of what lies over the whole picture alike, grey levels; 0 where busy places differ by more.
+
+    Smooth noise of a few levels moves quiet and busy places by the same. What re-encoding, resizing and
+    sharpening leave grows with activity, and what a curve leaves, with how far it toned.
+    """
+    if min(plane.difference.shape) < _VEIL_SIDE:
+        return 0.0
+    difference, active, _ = plane.means(_VEIL_SIDE)
+    away = np.abs(difference)
+    quiet = median(away[active <= median(active)])
+    if median(away) > _ALIKE * quiet:
+        return 0.0
+    return max(quiet - _TONED_AWAY * median(plane.toned), 0.0)
 
 
 def unrest(toned: Array, gain: float) -> float:

@@ -14,6 +14,7 @@ import scipy
 from poisonscan.compare import texture
 from poisonscan.compare.cells import mean, means, on_luma_cells
 from poisonscan.compare.geometry import Window
+from poisonscan.compare.noise import veil
 from poisonscan.compare.residual import chroma_planes, colours_of, luma_plane
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
 
@@ -90,6 +91,8 @@ def scores(reading: Reading, settings: CompareSettings) -> Scores:
     grain = 0.0
     if common:
         grain = texture.grain(common) / settings.grain_energy
+        if not texture.moved(fit.window):
+            grain = max(grain, veil(luma) / settings.veil_levels)
         heat = with_texture(heat, common, _texture_threshold(reading, settings))
     overall = max(mean(energy), grain)
     elsewhere = max(_outside(energy, heat[fit.rows, fit.columns] >= 1, side), grain)
