@@ -20,13 +20,14 @@ import numpy as np
 
 from poisonscan.compare.geometry import Window, axes, resample
 from poisonscan.compare.pictures import measure
-from poisonscan.fingerprint.grids import turn
+from poisonscan.fingerprint.grids import turn, unpack
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE, Box
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
     from poisonscan.compare.reading import Reading
     from poisonscan.compare.score import Peak
+    from poisonscan.compare.surround import Surround
     from poisonscan.config import CompareSettings
     from poisonscan.records import Fingerprint
 
@@ -93,6 +94,8 @@ def marks_of(old: Fingerprint, new: Fingerprint, settings: CompareSettings) -> t
     found = measure(old, new, settings)
     if not found.same:
         return ()
+    if found.surround and not found.surround.is_frame:
+        return _bands(new, found.surround)
     look, change = _planes(found.reading)
     energy = (change**2).sum(axis=0)
     excess = np.maximum(energy - _NOISE * np.median(energy), 0)
@@ -103,6 +106,23 @@ def marks_of(old: Fingerprint, new: Fingerprint, settings: CompareSettings) -> t
     return tuple(
         _stamp(place, (new.width, new.height), look, change, found.reading) for place in places[:_MOST_STAMPS]
     )
+
+
+def _bands(new: Fingerprint, surround: Surround) -> tuple[Stamp, ...]:
+    """A stamp for each strip around the old picture, whose colour and pattern are all that it shows."""
+    grids, size = unpack(new), (new.width, new.height)
+    planes = np.stack([grids.luma, *(resample(plane, LUMA_SIDE, LUMA_SIDE) for plane in grids.chroma)])
+    stamps = []
+    for box in surround.boxes[:_MOST_STAMPS]:
+        look = _thumbnail(planes[:, _cells(box.y0, box.y1), _cells(box.x0, box.x1)])
+        stamps.append(Stamp(Box(*box), *size, surround.loudness, look, look))
+    return tuple(stamps)
+
+
+def _cells(start: float, stop: float) -> slice:
+    """The cells that lie between two borders, or the one that they lie in."""
+    first, last = round(start * LUMA_SIDE), round(stop * LUMA_SIDE)
+    return slice(min(first, LUMA_SIDE - 1), max(last, first + 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,10 @@ _POINTS = 8  # a side of each old cell: how finely it is asked whether all of it
 _INSCRIBED = 1 - math.sqrt(0.5)  # of a radius: how far a square must keep from a corner to be within
 _EDGE = 2.0  # cells beside the edge of a mask that its ringing reaches into
 _ALIKE = 90.0  # grey levels: a corner cell may show the picture in part
+_HIDDEN, _OTHER = (
+    0.3,
+    40.0,
+)  # share of the cells behind a mask that had another colour, and by how many levels
 _STILL = 0.02  # sides by which the window may stick out
 
 
@@ -127,8 +131,20 @@ def masked(old: Grids, picture: Grids | Detail, shapes: Shapes, settings: Compar
         return None
     if found.turn in SIDEWAYS:
         mask = mask._replace(across=mask.down, down=mask.across)
-    fit = at_window(old.luma, shown.luma, window, present=_shown_cells(mask, window, 1 / side))
+    present = _shown_cells(mask, window, 1 / side)
+    fit = at_window(old.luma, shown.luma, window, present=present)
     return Reading(fit, old, shown, found.turn, mask=mask)
+
+
+def hides_much(reading: Reading, old: Grids) -> bool:
+    """Whether the old picture had something else behind a mask: else its corners may be its own."""
+    mask, present = reading.mask, reading.fit.present_on((slice(None), slice(None)), LUMA_SIDE)
+    if mask is None or present is None:
+        return False
+    planes = np.stack([old.luma, *(plane.repeat(2, axis=0).repeat(2, axis=1) for plane in old.chroma)])
+    unlike = np.abs(planes - np.reshape(mask.colour, (3, 1, 1))).max(axis=0) > _OTHER
+    hidden = unlike[~present]
+    return hidden.size > 0 and float(hidden.mean()) >= _HIDDEN
 
 
 def _turned(picture: Grids | Detail, orientation: int) -> Grids | Detail:

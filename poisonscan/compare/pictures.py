@@ -12,7 +12,7 @@ import numpy as np
 
 from poisonscan.compare.align import as_they_are
 from poisonscan.compare.close import close_scores
-from poisonscan.compare.mask import masked, may_be_masked
+from poisonscan.compare.mask import hides_much, masked, may_be_masked
 from poisonscan.compare.reading import Reading, Shapes, best_reading, is_same, laid_anew, on_pixels
 from poisonscan.compare.score import Scores, scores
 from poisonscan.compare.surround import Surround, surround_of
@@ -62,6 +62,13 @@ class Measurement:
         if not self.same or (self.surround and not self.surround.is_frame):
             return False
         return max(self.scores.local, self.scores.overall) < 1 and self.warped < 1
+
+    @property
+    def blended(self) -> bool:
+        """Whether a pattern lies over the same picture, rather than a change in some places."""
+        if not self.same or max(self.scores.local, self.scores.overall) < 1:
+            return False
+        return self.scores.everywhere or self.scores.local < 1
 
     @cached_property
     def warped(self) -> float:
@@ -120,8 +127,10 @@ def measure(
         return found
     picture = after if detail is None else detail(_reduction(plain, old, new))
     reading = masked(before, picture, shapes, settings)
-    within = reading and _measured(reading, before, shapes, settings, interpolated=detail is None)
-    return within if within and within.innocent else found
+    if reading is None or (found.blended and not hides_much(reading, before)):
+        return found
+    within = _measured(reading, before, shapes, settings, interpolated=detail is None)
+    return within if within.innocent else found
 
 
 def _fitted(
@@ -178,7 +187,7 @@ def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
         return Comparison(Verdict.BLENDED, reason, _graded(found.warped), **_turned(turn))
     if max(local, overall) < 1:
         return _innocent(found, _graded(max(local, overall)), settings)
-    if found.scores.everywhere or local < 1:
+    if found.blended:
         reason = "the same picture under a pattern that covers all of it"
         return Comparison(Verdict.BLENDED, reason, _graded(overall), **_turned(turn))
     boxes = tuple(Box(*reading.on_new(peak.place)) for peak in found.scores.peaks)

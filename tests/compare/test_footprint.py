@@ -98,6 +98,18 @@ def test_an_edit_on_many_pictures_is_one_footprint(
     assert first.model in first.members
 
 
+def test_one_frame_around_many_pictures_is_one_footprint() -> None:
+    rows = tuple(_marks(seed, _magenta())[0] for seed in range(2000, 2000 + ROWS))
+    marks, owners = _flat(rows)
+    first = footprints(marks, owners, SETTINGS)[0]
+    assert len({owners[member] for member in first.members}) >= ROWS - 2
+    assert first.bond is Bond.LOOK
+
+
+def _magenta() -> Step:
+    return steps.frame((255, 0, 200), margin=0.15)
+
+
 def test_edits_are_kept_apart() -> None:
     names = ("watermark", "moving stamp", "universal patch", "universal blend", "blended picture", "sinusoid")
     every = [(mark, name) for name in names for marks in marked(name) for mark in marks]
