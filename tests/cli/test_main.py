@@ -225,13 +225,26 @@ def test_verify_says_what_it_found(sealed: Path, capfd: pytest.CaptureFixture[st
 def test_an_error_of_many_lines_is_shown_as_one(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_: Path) -> int:
+    def fail(*_: object) -> int:
         raise PoisonscanError("a library said:\n  [bold]this[/bold]\nand that")
 
     monkeypatch.setattr("poisonscan.stages.verify.require_intact", fail)
     code, err = failing(capfd, "verify", "x")
     assert code == 2
     assert "[bold]this[/bold] and that" in err
+
+
+def test_a_fault_of_ours_is_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError("by nobody")
+
+    monkeypatch.setattr("poisonscan.stages.verify.require_intact", fail)
+    assert main(["verify", "x"]) == 70
+    said = capfd.readouterr().err
+    assert "ZeroDivisionError: by nobody" in said
+    assert said.splitlines()[-1].startswith("poisonscan: ZeroDivisionError, which is a fault of this program")
 
 
 def test_stdout_is_one_json_line_and_stderr_lines_for_logs(images: Path, tmp_path: Path) -> None:

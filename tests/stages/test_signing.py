@@ -10,10 +10,11 @@ import pytest
 from poisonscan.authenticity.signing import Signer, Trust
 from poisonscan.cli import main
 from poisonscan.errors import SnapshotInvalidError
+from poisonscan.stages import sealed
 from poisonscan.stages.signing import require_signed, sign_snapshot
 from poisonscan.stages.snapshot.take import snapshot_images
 from poisonscan.stages.verify import require_intact, verify
-from poisonscan.store.folder import SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE, document_digest
+from poisonscan.store.folder import SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE, document_digest, read_document
 from tests.authenticity.checkpoints import Keys, make_chain, make_keys
 
 from .test_loop import copied
@@ -105,6 +106,30 @@ def test_a_signature_of_another_snapshot_is_not_believed(signed: Path, keys: Key
     (other / SNAPSHOT_SIGNATURE).write_bytes((signed / SNAPSHOT_SIGNATURE).read_bytes())
     with pytest.raises(SnapshotInvalidError, match="changed"):
         require_signed(other, Trust(key=keys.public))
+
+
+def test_what_was_verified_is_what_is_used(
+    signed: Path, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits until the document was read, and then puts another one and its part in its place."""
+    forged = tmp_path / "forged"
+    draw_pictures(tmp_path / "others", 4)
+    snapshot_images(tmp_path / "others", forged, config=offline())
+    really = sealed.document_bytes
+    before = read_document(signed, SNAPSHOT_DOCUMENT)
+
+    def swapped_behind_our_back(path: Path, name: str) -> bytes:
+        content = really(path, name)
+        for file in (SNAPSHOT_DOCUMENT, "rows/00000.parquet"):
+            (signed / file).write_bytes((forged / file).read_bytes())
+        return content
+
+    monkeypatch.setattr(sealed, "document_bytes", swapped_behind_our_back)
+    document = sealed.finished_snapshot(signed, Trust(key=keys.public))
+    assert document == before
+    (part,) = sealed.rows_parts(signed, document)
+    with pytest.raises(SnapshotInvalidError, match=r"00000\.parquet was altered"):
+        part.read()
 
 
 def test_what_is_damaged_is_not_signed(taken: Path, keys: Keys, tmp_path: Path) -> None:
