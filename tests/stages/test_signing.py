@@ -14,7 +14,13 @@ from poisonscan.stages import sealed
 from poisonscan.stages.signing import require_signed, sign_snapshot
 from poisonscan.stages.snapshot.take import snapshot_images
 from poisonscan.stages.verify import require_intact, verify
-from poisonscan.store.folder import SNAPSHOT_DOCUMENT, SNAPSHOT_SIGNATURE, document_digest, read_document
+from poisonscan.store.folder import (
+    SNAPSHOT_DOCUMENT,
+    SNAPSHOT_SIGNATURE,
+    document_bytes,
+    document_digest,
+    read_document,
+)
 from tests.authenticity.checkpoints import Keys, make_chain, make_keys
 
 from .test_loop import copied
@@ -115,7 +121,7 @@ def test_what_was_verified_is_what_is_used(
     forged = tmp_path / "forged"
     draw_pictures(tmp_path / "others", 4)
     snapshot_images(tmp_path / "others", forged, config=offline())
-    really = sealed.document_bytes
+    really = document_bytes
     before = read_document(signed, SNAPSHOT_DOCUMENT)
 
     def swapped_behind_our_back(path: Path, name: str) -> bytes:
