@@ -189,6 +189,8 @@ def _check(
     render.counts_table(console, summary)
     render.standing(console, summary)
     render.suspects(console, summary)
+    for lacking in summary.details.get("snapshot_lacks", ()):
+        console.print(f"[yellow]the snapshot lacks something:[/] {escape(lacking)}", soft_wrap=True)
     for domain in summary.details["warned_domains"]:
         console.print(f"[yellow]in new hands, and not suspected:[/] {escape(domain)}")
     if "vantages" in summary.details:

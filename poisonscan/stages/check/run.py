@@ -19,6 +19,7 @@ from poisonscan.files import file_digest, write_text
 from poisonscan.records import Group, Verdict
 from poisonscan.reporting.html import write_report
 from poisonscan.stages.check.judging import DOMAINS, VERDICTS, judge_run
+from poisonscan.stages.check.lacking import lacks
 from poisonscan.stages.check.owners import known_domains
 from poisonscan.stages.check.plan import close_audit, drawn_rows
 from poisonscan.stages.check.recheck import OBSERVED, QUARANTINE, Part, recheck
@@ -148,6 +149,9 @@ def check(
             judge_run(out, document["created_at"][:10], config, known)
             name_cloaked_domains(out, out / DOMAINS)
         summary = _summarise(folder, time.monotonic() - started, done, config)
+        lacking = [words for part in rows_parts(snapshot, document)[:1] for words in lacks(part)]
+        if lacking:
+            summary = replace(summary, details={**summary.details, "snapshot_lacks": lacking})
         if selection.audit is not None:
             reached = close_audit(out, selection.audit).as_dict(selection.audit)
             summary = replace(summary, details={**summary.details, "audit": reached})
