@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 torch.set_num_threads(1)
-Image.init()  # formats beyond the common ones have no name before
 cv2.setNumThreads(1)
 
 _MODES = (
@@ -114,7 +113,7 @@ def _digest(pixels: NDArray[np.generic]) -> str:
 
 
 def _opened(body: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(body), formats=("JPEG", "MPO", "PNG", "WEBP"))
+    return Image.open(io.BytesIO(body), formats=("JPEG", "PNG", "WEBP"))
 
 
 def _pillow_rgb(body: bytes) -> NDArray[np.generic]:

@@ -4,8 +4,10 @@ A plain file (one `VP8 ` or `VP8L`) and an extended one (`VP8X` first) of the sa
 picture where the canvas is the picture's size and the flag of transparency is what the coded picture says;
 size, flag, `ALPH` and coded picture are what counts. Profiles are left out (no loader applies them), EXIF and
 XMP where both are harmless, all of them only where their flags stand: Pillow and OpenCV read no chunk whose
-flag is missing. Animations and unknown
-chunks have no essence.
+flag is missing. Animations and unknown chunks have no essence.
+
+A coded picture that was cut short is another thing: libwebp's simple interface reads on into the chunk behind
+it. Pillow's does not, and fails: such a file is `undecodable` before its essence is asked for.
 
 Layout: RFC 9649 section 2; what loaders do with it: libwebp's `ParseHeadersInternal` and demuxer.
 """
