@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poisonscan.fingerprint.essence import is_outdated
-from poisonscan.store.parts import read_part
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 _OUTDATED = (
     "its digests of coded pictures are of an earlier version and are not believed: where bytes changed, "
@@ -16,13 +15,10 @@ _OUTDATED = (
 )
 
 
-def lacks(part: Path) -> list[str]:
-    """Sentences on what a snapshot lacks, from one part of it: a snapshot is taken by one version.
+def lacks(essences: Iterable[str | None]) -> list[str]:
+    """Sentences on what a snapshot lacks. Pure.
 
     Args:
-        part: a Parquet file of its rows.
+        essences: of some of its rows, None where there is none; a snapshot is taken by one version.
     """
-    known = read_part(part, ["essence"])["essence"].drop_null().to_pylist()
-    if not any(is_outdated(essence) for essence in known):
-        return []
-    return [_OUTDATED]
+    return [_OUTDATED] if any(known and is_outdated(known) for known in essences) else []

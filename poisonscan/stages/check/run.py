@@ -140,8 +140,10 @@ def check(
     known = known_domains(domains, document)
     selection = replace(selection, seed=_seed(selection, out))
     with open_folder(out, RUN_DOCUMENT, _identity(snapshot, document, selection, config, known)) as folder:
-        done = None
+        done, lacking = None, list[str]()
         if not folder.finished:
+            for part in rows_parts(snapshot, document)[:1]:
+                lacking = lacks(part.read(["essence"])["essence"].to_pylist())
             done = _observe_all(folder, snapshot, document, selection, config, watch)
             if config.vantages:
                 past = rows_parts(snapshot, document)
@@ -149,7 +151,6 @@ def check(
             judge_run(out, document["created_at"][:10], config, known)
             name_cloaked_domains(out, out / DOMAINS)
         summary = _summarise(folder, time.monotonic() - started, done, config)
-        lacking = [words for part in rows_parts(snapshot, document)[:1] for words in lacks(part)]
         if lacking:
             summary = replace(summary, details={**summary.details, "snapshot_lacks": lacking})
         if selection.audit is not None:
