@@ -27,6 +27,7 @@ _MOST = 0.8  # the share of cells that must agree
 _COMPACT = 0.92  # the share that must, for what stands out to be a stamp and no object that moved
 _COLOURED = 8.0  # grey levels from which a chroma cell has a colour
 _LEAST_COLOURED = 8  # such cells, to tell from them whether colours are as strong as they were
+_STAINED = 6.0  # grey levels by which most cells' chroma may differ: JPEG at quality 30 moves it by 3
 _RECOLOURED = 0.1  # by how much their saturation may differ
 _QUANTILE, _NORMAL = 0.9, 1.645  # the share of cells that sets the noise, and its place on a normal
 _CLEARLY = 1.5  # local score that is no accident of a pattern over the whole
@@ -44,8 +45,11 @@ def close_scores(old: Grids, new: Grids, settings: CompareSettings) -> Scores | 
     away = np.abs(luma)
     if quantile(away, _MOST) > settings.close_difference or _recoloured(old.chroma, new.chroma):
         return None
+    colours = new.chroma - old.chroma
+    if quantile(np.abs(colours), _MOST) > _STAINED:
+        return None
     heat = _luma_heat(luma, activity_of(old), settings)
-    np.maximum(heat, on_luma_cells(_chroma_heat(new.chroma - old.chroma, settings)), out=heat)
+    np.maximum(heat, on_luma_cells(_chroma_heat(colours, settings)), out=heat)
     common = as_they_lie(old, new)
     if heat.max() >= 1 and quantile(away, _COMPACT) > settings.close_difference:
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.cells import means, within
+from poisonscan.compare.cells import hypotenuse, means, within
 from poisonscan.compare.order import median, quantile
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _QUANTILE, _NORMAL = 0.8, 1.2816  # the share of cells that sets the noise, and its place on a normal
 _LEAST_CELLS = 30  # fewer than this many cells say nothing about noise
 _TONED, _SHARPENED = 2.0, 0.2  # grey levels, and share of the texture, that mean toning and sharpening
-_TONING = 0.1  # share of a cell's toning by which curves, clipping and saturation may miss what was fitted
-_TONED_AWAY = 0.03  # share of the toning that curves leave everywhere
+_TONED_AWAY = 0.3  # share of the extra noise of toned cells that curves leave everywhere
 _VEIL_SIDE, _ALIKE = 2, 1.2  # cells a side of squares, and by how much all may differ more than quiet ones
 
 
@@ -53,6 +52,15 @@ class Model:
         )
         return replace(self, level=(level, self.level[1]), slope=(slope, self.slope[1]))
 
+    def wider(self) -> Model:
+        """The same with twice the most noise: a steep curve multiplies whatever is there."""
+        level, slope = ((least, 2 * most) for least, most in (self.level, self.slope))
+        return replace(self, level=level, slope=slope)
+
+    def at_least(self, level: float) -> Model:
+        """The same with no less noise where the picture is quiet, within its bounds."""
+        return replace(self, level=(within(level, self.level), self.level[1]))
+
 
 LUMA = Model(busy=4.0, level=(0.8, 4.0), slope=(0.05, 0.35), exact=(0.4, 0.02))
 """0.8 is what rounding both grids (0.41 rms) and JPEG leave at the least, 0.4 where only one is rounded.
@@ -71,7 +79,7 @@ class Plane:
         difference: (rows, columns) new minus expected, grey levels.
         activity: (rows, columns) local activity of the picture, grey levels.
         clipping: (rows, columns) extra noise where a tone curve may have saturated, grey levels.
-        toned: (rows, columns) how far each cell was toned, grey levels.
+        toned: (rows, columns) extra noise where a cell was toned, grey levels.
         model: bounds of its noise.
     """
 
@@ -85,14 +93,19 @@ class Plane:
         """Squared residual over squared noise of every square of `side` cells; 1 is usual."""
         difference, active, clipped, toned = means(self._all, side)
         level, slope = self._noise(np.abs(difference), active, side)
-        noise: Array = level**2 + (slope * active) ** 2 + clipped**2 + (_TONING * toned) ** 2
+        noise: Array = level**2 + (slope * active) ** 2 + clipped**2 + toned**2
         squares: Array = difference**2 / noise
         return squares
 
-    def means(self, side: int) -> tuple[Array, Array, Array]:
-        """Difference, activity and clipping averaged over every square of `side` cells."""
-        difference, active, clipped, _ = means(self._all, side)
-        return difference, active, clipped
+    def means(self, side: int, *, toned: bool = False) -> tuple[Array, Array, Array]:
+        """Difference, activity and clipping averaged over every square of `side` cells.
+
+        Args:
+            side: of the squares, in cells.
+            toned: whether the extra noise of toned cells counts as clipping.
+        """
+        difference, active, clipped, extra = means(self._all, side)
+        return difference, active, hypotenuse(clipped, extra) if toned else clipped
 
     @cached_property
     def _all(self) -> Array:

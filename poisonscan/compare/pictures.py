@@ -13,8 +13,17 @@ import numpy as np
 from poisonscan.compare.align import as_they_are
 from poisonscan.compare.close import close_scores
 from poisonscan.compare.mask import hides_much, masked, may_be_masked
-from poisonscan.compare.reading import Reading, Shapes, best_reading, is_same, laid_anew, on_pixels
-from poisonscan.compare.score import Scores, scores
+from poisonscan.compare.photometry import Judged, explained, judged
+from poisonscan.compare.reading import (
+    Reading,
+    Shapes,
+    best_reading,
+    is_same,
+    laid_anew,
+    looked_at,
+    on_pixels,
+    plain_view,
+)
 from poisonscan.compare.surround import Surround, surround_of
 from poisonscan.compare.turns import MIRROR, TURN_WORDS, UPRIGHT, inverse
 from poisonscan.compare.warp import warped
@@ -25,6 +34,8 @@ from poisonscan.records import Box, Comparison, Verdict
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Window
+    from poisonscan.compare.score import Scores
+    from poisonscan.compare.tone import Tone
     from poisonscan.config import CompareSettings
     from poisonscan.fingerprint.detail import Look
     from poisonscan.fingerprint.grids import Grids
@@ -32,6 +43,8 @@ if TYPE_CHECKING:
 
 _FAR_OFF = 1.5  # of the misfit up to which it is the same picture: beyond, a closer look changes nothing
 _RESTLESS = 0.25  # score from which it is asked whether a picture is warped: none that were had less than 0.4
+_BY_LIGHT = 0.5  # of the misfit that the fine model must leave for the pictures to lie as they are
+_CLEARLY = 1.5  # local score of a stamp under strong toning
 _PALETTED = frozenset({"GIF", "PNG"})
 _PALETTE_ENERGY = 2.5  # 256 colours for a photo move single cells: 1 of 110 reaches 1.4 times a threshold
 
@@ -78,9 +91,29 @@ class Measurement:
         return warped(self.reading.fit)
 
     @cached_property
+    def judged(self) -> Judged:
+        """What was left, and what became of the colours; of another picture nobody asks."""
+        return Judged(self.close, None) if self.close else judged(self.reading, self.settings)
+
+    @property
     def scores(self) -> Scores:
-        """What was left, in units of the thresholds; of another picture nobody asks."""
-        return self.close or scores(self.reading, self.settings)
+        """What was left, in units of the thresholds."""
+        return self.judged.scores
+
+    @property
+    def tone(self) -> Tone | None:
+        """What became of the colours; None where the pictures agree as they are."""
+        return self.judged.tone
+
+    @property
+    def toned(self) -> bool:
+        """Whether colours changed too much, or in a way that the fine model explains for the most part only.
+
+        A place that stands out of that must do so clearly: the steeper a curve, the less is known of it.
+        """
+        if self.tone is None or (self.tone.excess < 1 and (not self.judged.fine or self.scores.innocent)):
+            return False
+        return self.scores.local < _CLEARLY or self.scores.overall >= self.scores.local
 
 
 def compare_pictures(
@@ -144,6 +177,11 @@ def _fitted(
     if detail is not None and near:
         reading = laid_anew(reading, before, detail(_reduction(reading, old, new)), shapes)
     reading = on_pixels(reading, old, new)
+    if reading.fit.misfit > settings.sure_misfit and (whole := plain_view(before, after)) is not None:
+        if detail is not None:
+            whole = looked_at(whole, before, detail(_reduction(whole, old, new)))
+        if explained(whole) <= min(settings.same_misfit, _BY_LIGHT * reading.fit.misfit):
+            return Measurement(whole, settings, same=True, interpolated=detail is None)
     return _measured(reading, before, shapes, settings, interpolated=near and detail is None)
 
 
@@ -176,12 +214,22 @@ def _for_format(old: str, new: str, settings: CompareSettings) -> CompareSetting
 
 
 def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
-    reading, turn = found.reading, found.reading.turn
     if not found.same:
         return Comparison(Verdict.REPLACED, "another picture: nothing of the old one is recognised", 1.0)
+    judged = _judged_same(found, settings)
+    if found.tone is None:
+        return judged
+    return dataclasses.replace(judged, tone_strength=found.tone.strength, tone_hue=found.tone.hue)
+
+
+def _judged_same(found: Measurement, settings: CompareSettings) -> Comparison:
+    reading, turn = found.reading, found.reading.turn
     if found.surround and not found.surround.is_frame:
         return _surrounded(found, found.surround)
     local, overall = found.scores.local, found.scores.overall
+    if found.tone is not None and found.toned:
+        reason = f"the same picture in other colours: {found.tone.words}"
+        return Comparison(Verdict.TONED, reason, max(found.tone.strength, _graded(overall)), **_turned(turn))
     if max(local, overall) < 1 <= found.warped:
         reason = "the same picture, its pixels moved along a smooth field"
         return Comparison(Verdict.BLENDED, reason, _graded(found.warped), **_turned(turn))

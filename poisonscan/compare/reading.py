@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poisonscan.compare.align import Alignment, Approach, approach, at_window, pearsons, refine
+from poisonscan.compare.align import Alignment, Approach, approach, at_window, pearson, pearsons, refine
+from poisonscan.compare.cells import laplacian
 from poisonscan.compare.geometry import WHOLE, Window, on_picture, seen_from
 from poisonscan.compare.search import Candidate, candidates, in_a_frame, small_windows
 from poisonscan.compare.tilt import Levelled, Tilt, levelled, refined, shown_turned_back
@@ -43,6 +44,7 @@ _HOPE = 1.3  # a window may then fit this much worse than it must in the end
 _LIKELY = 0.9  # correlation of the plain view below which a small misfit does not settle it
 _SETTLED = 0.99  # correlation of the plain view from which no window is looked for: it may hide a small frame
 _WORTH = 0.7  # a crop, mirror or frame must fit this much better than a plain view that does not stick out
+_SAME_EDGES = 0.5  # correlation of the Laplacians of one picture under other light; of others, 0.1
 _NEAR = 0.25 / 32  # by how much a border may miss the whole pixels that it is taken for, in sides
 _AS_GOOD = 1.1  # a window on whole pixels may fit this much worse
 _LEAST_GAIN = 0.25  # of the old contrast; toning keeps half or more, a stand-in none
@@ -204,6 +206,21 @@ def _turned_back(reading: Reading, found: Levelled, fine: Grids | Detail) -> Rea
     tilt = found.tilt
     back = shown_turned_back(fine, tilt)
     return dataclasses.replace(reading, fit=found.fit, fine=back, tilt=tilt, level=found.window)
+
+
+def plain_view(old: Grids, new: Grids) -> Reading | None:
+    """Both pictures whole, if what is fine in them agrees: light, or a tone curve, keeps the fit from it."""
+    turn = likely_turn(old, new)
+    shown = turned(new, inverse(turn))
+    if pearson(laplacian(old.luma), laplacian(shown.luma)) < _SAME_EDGES:
+        return None
+    return Reading(at_window(old.luma, shown.luma, WHOLE), old, shown, turn)
+
+
+def looked_at(reading: Reading, old: Grids, detail: Detail) -> Reading:
+    """The same reading, its window as it is, with the new picture measured on the cells of the old one."""
+    shown = turned(detail, inverse(reading.turn))
+    return Reading(at_window(old.luma, shown.luma, reading.fit.window), old, shown, reading.turn)
 
 
 def laid_anew(reading: Reading, old: Grids, detail: Detail, shapes: Shapes) -> Reading:

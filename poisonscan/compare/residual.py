@@ -6,76 +6,68 @@ change sign from cell to cell and cancel, a stamp's do not.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy  # its parts load when they are first used, which a process that compares nothing never does
 
-from poisonscan.compare.align import tone_basis
-from poisonscan.compare.cells import (
-    activity,
-    as_grey,
-    deviation,
-    hypotenuse,
-    laplacian,
-    on_luma_cells,
-    smoothed,
-    within,
-)
-from poisonscan.compare.geometry import WHOLE, Axes, axes, onto_fine, resample
+from poisonscan.compare.cells import activity, deviation, hypotenuse, on_luma_cells, smoothed, within
+from poisonscan.compare.geometry import resample
 from poisonscan.compare.noise import CHROMA, LUMA, Plane, unrest
-from poisonscan.compare.robust import robust_fit_where
-from poisonscan.fingerprint.detail import DETAIL_SIDE, Detail
+from poisonscan.compare.toning import beyond, on_luma
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from poisonscan.compare.align import Alignment
     from poisonscan.compare.geometry import Array
     from poisonscan.compare.reading import Reading
+    from poisonscan.compare.toning import Toning
     from poisonscan.fingerprint.grids import Grids
 
-_LEAST_TEXTURE = 0.5  # grey levels
-_FAR = 6.0  # standard deviations; beyond them a normal has 1e-10
+_ROUGH = 0.7  # share of the typical residual of strong colours: coarse quantisation is no normal noise
 _STRETCHED = 1.05  # contrast from which what lies near black and white may be cut off there
 _WHITE, _END, _NEAR_END = 255.0, 2.0, 24.0  # grey levels: white, what counts as an end, and as near it
 _LEAST_CONTRAST, _GAINS = 4.0, (0.3, 3.0)  # of a tone curve: its slope is told from that on, within those
+_LEAST_TEXTURE = 0.5  # grey levels
+_TONING = 0.1  # share of a cell's toning by which the plain model may miss
+_FINELY, _BENT = 0.02, 0.15  # share by which the fine one may, and of what no straight line explains of it
 
 
-def luma_plane(reading: Reading, colours: Colours, texture: Array, gain: float) -> Plane:
+def luma_plane(reading: Reading, toning: Toning, texture: Array, gain: float) -> Plane:
     """The residual of luma after everything that an innocent host may do to it at once.
-
-    Curves and saturation are applied to red, green and blue, so that new luma is no function of old
-    luma alone: a cubic in luma and a linear share of both chroma planes follows them. A share of the
-    old picture's Laplacian follows sharpening and softening, and a share of `_laid_otherwise` what laying
-    the new picture on these cells leaves.
 
     Args:
         reading: how the pictures lie.
-        colours: what became of them.
+        toning: what became of the colours.
         texture: (rows, columns) of the old picture on the cells in common, grey levels.
         gain: by how much the new picture's squared texture was scaled, if it was measured on the old cells.
     """
     fit, coarse = reading.fit, reading.coarse
     cells = fit.rows, fit.columns
-    known, sharpness = coarse.luma[cells], laplacian(coarse.luma)[cells]
-    chroma = _on_luma_cells(coarse.chroma)[:, *cells]
-    shapes = tone_basis(known, more=4)
-    shapes[4:].reshape(4, *known.shape)[:] = *chroma, sharpness, _laid_otherwise(reading)
-    expected = as_grey(robust_fit_where(shapes, fit.seen.ravel(), fit.present)).reshape(known.shape)
+    known, expected = coarse.luma[cells], toning.luma
+    chroma = on_luma(coarse.chroma)[:, *cells]
     contrast = within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
     busy = hypotenuse(activity(coarse.luma)[cells], smoothed(texture))
     clipping = _clipping(expected, contrast * chroma, contrast * texture)
     model = LUMA.between(unrest(expected - known, gain)) if reading.exact else LUMA
-    difference = fit.seen - expected
+    difference = toning.left.copy()
     if contrast > _STRETCHED:
         difference[_cut_off(known, fit.seen)] = 0
     if fit.present is not None:
         difference[~fit.present] = 0
-    return Plane(difference, busy, clipping, hypotenuse(expected - known, colours.toned[cells]), model)
+    shift, colours = expected - known, toning.colours
+    toned = _TONING * hypotenuse(shift, colours.toned[cells])
+    if toning.fine:
+        toned = hypotenuse(_FINELY / _TONING * toned, _BENT * _bent(known[None], expected))
+    return Plane(difference, busy, clipping, toned, model.wider() if toning.fine else model)
+
+
+def _bent(known: Array, expected: Array) -> Array:
+    """(rows, columns): what is expected less what is linear in the known planes, (n, rows, columns)."""
+    shapes = np.stack([np.ones_like(expected), *known]).reshape(len(known) + 1, -1)
+    shares, *_ = np.linalg.lstsq(shapes.T, expected.ravel(), rcond=None)
+    bent: Array = expected - (shares @ shapes).reshape(expected.shape)
+    return bent
 
 
 def _cut_off(known: Array, seen: Array) -> NDArray[np.bool_]:
@@ -85,67 +77,27 @@ def _cut_off(known: Array, seen: Array) -> NDArray[np.bool_]:
     return white | black
 
 
-@dataclass(frozen=True, slots=True)
-class Colours:
-    """Both chroma planes on their cells in common.
-
-    Attributes:
-        axes: of these cells.
-        known: (2, rows, columns) of the old picture, grey levels.
-        seen: of the new one.
-        expected: `known` fitted to what is seen: saturation, white balance.
-    """
-
-    axes: Axes
-    known: Array
-    seen: Array
-    expected: Array
-
-    @property
-    def cells(self) -> tuple[slice, slice]:
-        """Which of the whole grid these are."""
-        down, across = self.axes
-        return slice(down.first, down.last), slice(across.first, across.last)
-
-    @property
-    def toned(self) -> Array:
-        """(32, 32): how far the colour of each luma cell was toned, grey levels; 0 outside."""
-        everywhere = np.zeros((CHROMA_SIDE, CHROMA_SIDE))
-        everywhere[self.cells] = hypotenuse(*(self.expected - self.known))
-        return on_luma_cells(everywhere)
-
-
-def colours_of(reading: Reading) -> Colours:
-    """Fit the old colours, linearly and with a share of luma, to the new ones."""
-    fit, coarse, fine = reading.fit, reading.coarse, reading.fine
-    side = CHROMA_SIDE
-    vertical, horizontal = axes(fit.window, side, fine.chroma.shape[1])
-    cells = slice(vertical.first, vertical.last), slice(horizontal.first, horizontal.last)
-    known = np.stack([np.ones((side, side)), resample(coarse.luma, side, side), *coarse.chroma])[:, *cells]
-    shapes = known.reshape(len(known), -1)
-    seen = vertical.matrix @ fine.chroma @ horizontal.matrix.T
-    present = fit.present_on(cells, side)
-    fitted = np.reshape([robust_fit_where(shapes, plane.ravel(), present) for plane in seen], seen.shape)
-    if present is not None:
-        seen = np.where(present, seen, fitted)
-    return Colours(Axes(vertical, horizontal), known[2:], seen, fitted)
-
-
-def chroma_planes(reading: Reading, colours: Colours, clipping: Array, gain: float) -> list[Plane]:
+def chroma_planes(reading: Reading, toning: Toning, clipping: Array, gain: float) -> list[Plane]:
     """The residuals of Cb and Cr.
 
     Args:
         reading: how the pictures lie.
-        colours: what became of them.
+        toning: what became of the colours.
         clipping: (rows, columns) extra noise of luma on its cells in common.
         gain: as for `luma_plane`.
     """
-    fit = reading.fit
+    fit, colours = reading.fit, toning.colours
     everywhere = np.zeros((LUMA_SIDE, LUMA_SIDE))
     everywhere[fit.rows, fit.columns] = clipping
     clipped = np.maximum(resample(everywhere, CHROMA_SIDE, CHROMA_SIDE), 0)[colours.cells]
     shifts = colours.expected - colours.known
-    toned = hypotenuse(*shifts)
+    toned = _TONING * hypotenuse(*shifts)
+    if toning.fine:
+        known = np.stack([colours.luma, *colours.known])
+        bent = hypotenuse(*(_bent(known, plane) for plane in colours.expected))
+        toned = hypotenuse(_FINELY / _TONING * toned, _BENT * bent)
+    usual = CHROMA.wider() if toning.fine else CHROMA
+    rough = _ROUGH * toning.typical_of_colours
     active = activity(reading.coarse.chroma)[:, *colours.cells]
     return [
         Plane(
@@ -153,42 +105,10 @@ def chroma_planes(reading: Reading, colours: Colours, clipping: Array, gain: flo
             busy,
             clipped,
             toned,
-            CHROMA.between(unrest(shift, gain)) if reading.exact else CHROMA,
+            (usual.between(unrest(shift, gain)) if reading.exact else usual).at_least(rough),
         )
         for difference, busy, shift in zip(colours.seen - colours.expected, active, shifts, strict=True)
     ]
-
-
-def _laid_otherwise(reading: Reading) -> Array:
-    """(rows, columns): what is left in cells by the way in which the new picture came to lie on them.
-
-    Where it was measured there, sharpening at the scale of its detail is all: what crosses the borders of
-    cells. The new picture's own, since the old one's is not known so finely.
-    """
-    fit, fine = reading.fit, reading.fine
-    if not isinstance(fine, Detail):
-        return _lost_detail(fit, reading.coarse)
-    vertical, horizontal = axes(fit.window, LUMA_SIDE, DETAIL_SIDE)
-    crossing: Array = vertical.matrix @ laplacian(fine.luma) @ horizontal.matrix.T
-    return crossing
-
-
-def _lost_detail(fit: Alignment, coarse: Grids) -> Array:
-    """What the coarse luma loses on its way to the cells of the fine grid and back, if these are others."""
-    if fit.window == WHOLE:
-        return np.zeros_like(fit.seen)
-    side, window = coarse.luma.shape[0], fit.window
-    vertical, horizontal = axes(window, side, side)
-    there_y = onto_fine(window.y0, window.y1, side, side)
-    there_x = onto_fine(window.x0, window.x1, side, side)
-    back = (vertical.matrix @ there_y) @ coarse.luma @ (horizontal.matrix @ there_x).T
-    lost: Array = coarse.luma[fit.rows, fit.columns] - back
-    return lost
-
-
-def _on_luma_cells(chroma: Array) -> Array:
-    """(2, rows, columns): chroma on luma cells."""
-    return resample(chroma, LUMA_SIDE, LUMA_SIDE)
 
 
 def activity_of(picture: Grids) -> Array:
@@ -209,14 +129,5 @@ def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:
     spread = np.maximum(texture, _LEAST_TEXTURE)
     low = np.minimum(np.minimum(red, green), blue)
     high = 255 - np.maximum(np.maximum(red, green), blue)
-    cut: Array = spread * _beyond(np.stack([low, high]) / spread).sum(axis=0)
+    cut: Array = spread * beyond(np.stack([low, high]) / spread).sum(axis=0)
     return cut
-
-
-def _beyond(z: Array) -> Array:
-    """E[max(x - z, 0)] of a standard normal x."""
-    excess = np.zeros_like(z)
-    near = z < _FAR
-    z = z[near]
-    excess[near] = np.exp(-z * z / 2) / math.sqrt(2 * math.pi) - z * scipy.special.ndtr(-z)
-    return excess

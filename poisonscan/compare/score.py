@@ -15,7 +15,7 @@ from poisonscan.compare import texture
 from poisonscan.compare.cells import mean, means, on_luma_cells
 from poisonscan.compare.geometry import Window
 from poisonscan.compare.noise import veil
-from poisonscan.compare.residual import chroma_planes, colours_of, luma_plane
+from poisonscan.compare.residual import chroma_planes, luma_plane
 from poisonscan.records import CHROMA_SIDE, LUMA_SIDE
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
     from poisonscan.compare.noise import Plane
     from poisonscan.compare.reading import Reading
-    from poisonscan.compare.residual import Colours
     from poisonscan.compare.texture import Common
+    from poisonscan.compare.toning import Colours, Toning
     from poisonscan.config import CompareSettings
 
 GLOBAL_SIDE = 4  # cells: patterns of the known blend attacks repeat every 5 to 8 cells
 _GLOBAL_SLOPE, _GLOBAL_FLOOR = 0.1, 1.0
+_SOFTENED, _SOFT = 0.8, 6.0  # gain below which a picture was softened: 0.81 is a blend of a tenth
 _MOVED = 1.5  # of the threshold: cells laid over other cells disturb the whole
 _CALM = 0.25  # share of squares without a peak from which these speak for the whole
 _GLOBAL_MOST = 25.0  # a single square's say: 5 standard deviations
@@ -68,30 +69,41 @@ class Scores:
     peaks: tuple[Peak, ...]
 
     @property
+    def innocent(self) -> bool:
+        """Whether nothing stands out."""
+        return max(self.local, self.overall) < 1
+
+    @property
     def everywhere(self) -> bool:
         """Whether a pattern lies over the whole picture, rather than a change in some places."""
         return min(self.overall, self.elsewhere) >= 1 and self.overall >= self.local
 
 
-def scores(reading: Reading, settings: CompareSettings) -> Scores:
-    """Score the residuals of a reading by the thresholds of `settings`."""
+def scores(reading: Reading, toning: Toning, settings: CompareSettings, *, toned: bool = False) -> Scores:
+    """Score the residuals of a reading.
+
+    Args:
+        reading: how the pictures lie.
+        toning: what became of the colours.
+        settings: the thresholds.
+        toned: whether the picture is toned for certain, so that what its model misses is no pattern.
+    """
     fit, coarse, fine, framed = reading.fit, reading.coarse, reading.fine, reading.framed
     # Of a framed picture, too few cells are left to tell its flattest from its busiest by.
     common = None if framed else texture.in_common(fit, coarse, fine)
     gain = texture.gain(common) if common and reading.exact else 1.0
-    colours = colours_of(reading)
     # Noise goes by the old picture's texture, which whoever stamps the new one cannot raise.
-    luma = luma_plane(reading, colours, texture.of_old(fit, coarse, fine, framed=framed), gain)
-    chroma = chroma_planes(reading, colours, luma.clipping, gain)
+    luma = luma_plane(reading, toning, texture.of_old(fit, coarse, fine, framed=framed), gain)
+    chroma = chroma_planes(reading, toning, luma.clipping, gain)
     # Energies of independent planes add up, as chi-squared ones do.
-    heat = _luma_heat(fit, luma, settings) + _chroma_heat(colours, chroma, settings)
+    heat = _luma_heat(fit, luma, settings) + _chroma_heat(toning.colours, chroma, settings)
     least = settings.global_energy * (_MOVED if framed or texture.moved(fit.window) else 1.0)
     side = min(GLOBAL_SIDE, *luma.difference.shape)
-    energy = disturbance(*luma.means(side), gain) / least
+    energy = disturbance(*luma.means(side, toned=toned), gain) / least
     grain = 0.0
     if common:
         grain = texture.grain(common) / settings.grain_energy
-        if not texture.moved(fit.window):
+        if not toned and not texture.moved(fit.window):
             grain = max(grain, veil(luma) / settings.veil_levels)
         heat = with_texture(heat, common, _texture_threshold(reading, settings))
     overall = max(mean(energy), grain)
@@ -197,8 +209,10 @@ def disturbance(difference: Array, active: Array | float, clipped: Array | float
         difference: of a plane, averaged over squares of GLOBAL_SIDE cells, grey levels.
         active: its activity, likewise.
         clipped: its clipping, likewise.
-        gain: by how much squared texture was scaled: what sharpening leaves grows as texture does.
+        gain: by how much squared texture was scaled: what sharpening leaves grows as texture does, and what a
+            median leaves as it goes.
     """
-    noise = _GLOBAL_FLOOR + max(gain, 1.0) * (_GLOBAL_SLOPE * active) ** 2 + clipped**2
+    edges = max(gain, 1.0 + _SOFT * max(_SOFTENED - gain, 0.0))
+    noise = _GLOBAL_FLOOR + edges * (_GLOBAL_SLOPE * active) ** 2 + clipped**2
     energy: Array = np.minimum(difference**2 / noise, _GLOBAL_MOST)
     return energy
