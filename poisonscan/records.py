@@ -241,6 +241,8 @@ class Rendering(StrEnum):
     """Transparency over white, 16 bits shifted to 8, the first page or default image: what every file has."""
     ALPHA_DROPPED = "alpha_dropped"
     """The colours beneath the transparency."""
+    ON_ONE_COLOUR = "on_one_colour"
+    """The same where what is hidden has one colour or none of its own; the rest shows over white or black."""
     OVER_BLACK = "over_black"
     """Transparency over black."""
     OVER_WHITE = "over_white"

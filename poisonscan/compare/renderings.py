@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SHOWN_BY = {
     Rendering.MAIN: "over white or with 16 bits shifted, as img2dataset shows it",
     Rendering.ALPHA_DROPPED: "as Pillow's convert('RGB') and torchvision show it, alpha dropped",
+    Rendering.ON_ONE_COLOUR: "as Pillow's convert('RGB') and torchvision show it, alpha dropped",
     Rendering.OVER_BLACK: "as OpenCV shows a transparent GIF or TIFF, over black",
     Rendering.OVER_WHITE: "as loaders that take the transparent colour for alpha show it, over white",
     Rendering.CLIPPED: "as Pillow's convert('RGB') shows it, values above 255 cut off",
@@ -31,8 +32,11 @@ SHOWN_BY = {
 }
 """Which loaders show a rendering, in words."""
 
-_GROUNDS = {Rendering.ALPHA_DROPPED: (Rendering.MAIN, Rendering.OVER_BLACK)}
-"""What may stand in for a rendering of the old file: encoders that drop what is hidden leave one colour."""
+_GROUNDS = {Rendering.ALPHA_DROPPED: (Rendering.ON_ONE_COLOUR, Rendering.MAIN, Rendering.OVER_BLACK)}
+"""What may stand in for a rendering of the old file: a ground of one colour for another."""
+
+_OF_THE_NEW = frozenset({Rendering.ALPHA_DROPPED})
+"""Asked about only where the new file has it: one that hides nothing shows nothing that was not seen."""
 
 
 def compare_renderings(
@@ -86,9 +90,9 @@ class _Pair:
 
     def worst(self) -> Comparison:
         """Of a new file that shows several: each as the old file's was."""
-        names = [name for name in Rendering if name in self._new or name in self._old]
-        found = {name: self._as_then(name) for name in names}
-        name = max(names, key=lambda name: _severity(found[name]))
+        names = (set(self._old) - _OF_THE_NEW | set(self._new)) - {Rendering.ON_ONE_COLOUR}
+        found = {name: self._as_then(name) for name in Rendering if name in names}
+        name = max(found, key=lambda name: _severity(found[name]))
         if name is Rendering.MAIN:
             return found[name]
         reason = f"{SHOWN_BY[name]}: {found[name].reason}"

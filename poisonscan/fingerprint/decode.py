@@ -18,7 +18,7 @@ from poisonscan.fingerprint.grids import SIDEWAYS, grids_from, means_of, pack, t
 from poisonscan.fingerprint.hashes import byte_digests, exact_phash, phashes
 from poisonscan.fingerprint.renderings import renderings_of, rgb
 from poisonscan.fingerprint.sniff import ALLOWED_FORMATS, describe, format_of
-from poisonscan.fingerprint.variants import agree, packed
+from poisonscan.fingerprint.variants import agree, hides_nothing, packed
 from poisonscan.fingerprint.working import ask_for, reduction, working_picture
 from poisonscan.records import DecodeFailure, Fingerprint, Published, Rendering, Verdict
 
@@ -164,6 +164,11 @@ def _remembered(
 def _differing(picture: Decoded, main: bytes, others: Sequence[Sequence[bytes]]) -> bytes:
     """The renderings that show something else than the main one, packed."""
     grids = {shown.rendering: b"".join(its) for shown, its in zip(picture.shown[1:], others, strict=True)}
+    if Rendering.OVER_BLACK in grids:
+        filled = Rendering.ON_ONE_COLOUR in grids
+        dropped = grids.pop(Rendering.ON_ONE_COLOUR if filled else Rendering.ALPHA_DROPPED)
+        plain = hides_nothing(main, grids[Rendering.OVER_BLACK], dropped, filled=filled)
+        grids[Rendering.ON_ONE_COLOUR if plain else Rendering.ALPHA_DROPPED] = dropped
     return packed(main, {rendering: its for rendering, its in grids.items() if not agree(main, its)})
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from poisonscan.fingerprint.hidden import filled_by_webp
 from poisonscan.records import Rendering
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def _transparent(image: Image.Image) -> Iterator[tuple[Rendering, Image.Image]]:
         yield Rendering.MAIN, layer.convert("RGB")
         return
     yield Rendering.MAIN, _over(layer, "white")
-    yield Rendering.ALPHA_DROPPED, layer.convert("RGB")
+    filled = image.format == "WEBP" and filled_by_webp(layer)
+    yield Rendering.ON_ONE_COLOUR if filled else Rendering.ALPHA_DROPPED, layer.convert("RGB")
     yield Rendering.OVER_BLACK, _over(layer, "black")
 
 
