@@ -32,8 +32,14 @@ SHOWN_BY = {
 }
 """Which loaders show a rendering, in words."""
 
+NOT_REMEMBERED = "its snapshot, of an earlier version, does not know what other loaders showed"
+"""Words for a comparison in the main rendering alone."""
+
 _GROUNDS = {Rendering.ALPHA_DROPPED: (Rendering.ON_ONE_COLOUR, Rendering.MAIN, Rendering.OVER_BLACK)}
 """What may stand in for a rendering of the old file: a ground of one colour for another."""
+
+_ALIKE = frozenset({"JPEG"})
+"""Formats that have one rendering, so that a snapshot of an earlier version knows all of them."""
 
 _OF_THE_NEW = frozenset({Rendering.ALPHA_DROPPED})
 """Asked about only where the new file has it: one that hides nothing shows nothing that was not seen."""
@@ -53,6 +59,8 @@ def compare_renderings(
     if not old.renderings and not new.renderings:  # nearly all pictures
         return compare_pictures(old, new, settings, looks[Rendering.MAIN] if looks else None)
     pair = _Pair(variants(old), variants(new), settings, looks or {})
+    if old.renderings is None and old.format not in _ALIKE:
+        return pair.unknown()
     found = pair.worst() if new.renderings else pair.best()
     return dataclasses.replace(found, interpolated=pair.interpolated)
 
@@ -77,6 +85,12 @@ class _Pair:
     def interpolated(self) -> bool:
         """Whether a look at the new picture itself may say more of any rendering that was compared."""
         return any(found.interpolated for found in self._known.values())
+
+    def unknown(self) -> Comparison:
+        """Of an old file whose other renderings were not remembered: only the main ones can be compared."""
+        main = self._compared(Rendering.MAIN, Rendering.MAIN)
+        reason = f"{main.reason}; {NOT_REMEMBERED}"
+        return main if _suspicious(main) else dataclasses.replace(main, reason=reason)
 
     def best(self) -> Comparison:
         """Of a new file that shows one picture: it may be any of the old renderings."""

@@ -19,6 +19,11 @@ from poisonscan.stages.check.lacking import lacks
 def test_a_snapshot_of_an_earlier_version_is_said_to_lack_believable_digests(
     essences: list[str | None], said: int
 ) -> None:
-    sentences = lacks(essences)
+    sentences = lacks(essences, ["essence", "renderings"])
     assert len(sentences) == said
     assert all("same_pixels" in sentence for sentence in sentences)
+
+
+def test_a_snapshot_without_renderings_is_said_to_remember_one() -> None:
+    (sentence,) = lacks([], ["essence"])
+    assert "as one loader shows it" in sentence

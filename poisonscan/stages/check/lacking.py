@@ -14,11 +14,18 @@ _OUTDATED = (
     "pixels decide, and no row is `same_pixels`; take a new snapshot to have that again"
 )
 
+_ONE_RENDERING = (
+    "it is of an earlier version and remembers each picture as one loader shows it: what is hidden beneath "
+    "transparency or in deep grey cannot be compared; take a new snapshot to have that"
+)
 
-def lacks(essences: Iterable[str | None]) -> list[str]:
+
+def lacks(essences: Iterable[str | None], columns: Iterable[str]) -> list[str]:
     """Sentences on what a snapshot lacks. Pure.
 
     Args:
         essences: of some of its rows, None where there is none; a snapshot is taken by one version.
+        columns: that its parts have.
     """
-    return [_OUTDATED] if any(known and is_outdated(known) for known in essences) else []
+    outdated = any(known and is_outdated(known) for known in essences)
+    return [_OUTDATED] * outdated + [_ONE_RENDERING] * ("renderings" not in columns)

@@ -143,7 +143,8 @@ def check(
         done, lacking = None, list[str]()
         if not folder.finished:
             for part in rows_parts(snapshot, document)[:1]:
-                lacking = lacks(part.read(["essence"])["essence"].to_pylist())
+                known_of = part.read(["essence", "renderings"])
+                lacking = lacks(known_of["essence"].to_pylist(), known_of.column_names)
             done = _observe_all(folder, snapshot, document, selection, config, watch)
             if config.vantages:
                 past = rows_parts(snapshot, document)
