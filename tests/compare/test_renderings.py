@@ -18,6 +18,8 @@ from poisonscan.records import Group, Published, Rendering, Verdict
 from poisonscan.redteam.pictures import draw
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poisonscan.records import Comparison
 
 SETTINGS = CompareSettings()
@@ -75,7 +77,7 @@ def grey(image: Image.Image) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 GROUNDS: list[Image.Image | str] = ["black", "white", "orange", photo(0)]
-COPIES = {
+COPIES: dict[str, Callable[[Image.Image], bytes]] = {
     "webp": lambda image: file(image, "WEBP", quality=80),
     "webp-lossless": lambda image: file(image, "WEBP", lossless=True),
     "avif": lambda image: file(image, "AVIF", quality=80),
@@ -95,7 +97,7 @@ def test_honest_copies_of_a_cut_out_are_clean(copy: str, ground: Image.Image | s
     assert found.verdict.group is Group.CLEAN, found.reason
 
 
-HIDING = {
+HIDING: dict[str, Callable[[Image.Image], bytes]] = {
     "png": file,
     "webp": lambda image: file(image, "WEBP", lossless=True, exact=True),
     "tiff": lambda image: file(image, "TIFF"),
@@ -136,7 +138,12 @@ def half_transparent(shown: Image.Image, dropped: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF", "AVIF"])
 def test_a_picture_that_white_makes_of_another_is_found(image_format: str, mode: str) -> None:
     trick = half_transparent(photo(0).convert("L").convert("RGB"), photo(1)).convert(mode)
-    options = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 95}}
+    options: dict[str, dict[str, Any]] = {
+        "PNG": {},
+        "TIFF": {},
+        "WEBP": {"lossless": True, "exact": True},
+        "AVIF": {"quality": 95},
+    }
     image = trick if image_format in {"PNG", "TIFF"} else trick.convert("RGBA")
     found = compared(jpeg(photo(0).convert("L")), file(image, image_format, **options[image_format]))
     assert found.verdict.group is Group.SUSPICIOUS
