@@ -28,7 +28,7 @@ _CHANGED = 2.0  # grey levels by which something changed at all
 _TURNED = 0.3  # share of its chroma by which a colour moved on its own for it to be said
 _SHADED = 0.05  # share of the light that a lens may keep to itself without a word
 
-# Limits, each by itself, from 20 to 30 photos of two collections (docs/verdicts.md, Tone): innocent casts reach 11
+# Limits, each by itself, from 20 to 30 photos of two collections (docs/verdicts.md): mild casts reach 11
 # levels, ProPhoto adds 20 of saturation and turns colours by 0.45, one stop of exposure moves luma by 40.
 SHIFT = 56.0
 FLATTER, STEEPER = 0.5, 5.0
