@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 COVERAGE := 95
 
 # faiss-gpu and faiss-cpu both provide the module `faiss`, so the extra `gpu` is installed by hand, instead.
-EXTRAS := hunt,clip,probe,ray,explore,sign,dev
+EXTRAS := hunt,clip,probe,ray,sign,dev
 
 # A stamp says what .venv holds; each is older than pyproject.toml as soon as a dependency changes.
 BASE := $(VENV)/.installed-base

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,13 @@ def add(verbs: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(run=_run)
 
 
+def _program() -> str:
+    """The command as it can be typed: by its name where the shell finds it, else by its path."""
+    started = Path(sys.argv[0])
+    found = shutil.which(started.name)
+    return started.name if found and Path(found).samefile(started) else str(started)
+
+
 def _run(parsed: argparse.Namespace, console: Console) -> int:
     from poisonscan.cli.watching import Several
     from poisonscan.stages.demo import demo
@@ -43,7 +52,7 @@ def _run(parsed: argparse.Namespace, console: Console) -> int:
     render.demonstration(console, shown)
     render.suspects(console, shown.summary)
     console.print(f"report: {shown.run / 'report.html'}", soft_wrap=True, highlight=False)
-    command = f"poisonscan explore {shown.run}"
+    command = f"{_program()} explore {shown.run}"
     console.print(f"look closer: {command}", soft_wrap=True, highlight=False, markup=False)
     render.json_line(shown.summary)
     return 0 if shown.correct else 1

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_CORNERS = 5_000
 MAX_BODY = 4 << 20
+_NO_ROW = 1 << 63
+"""Row numbers are stored in 64 bits with a sign."""
 
 _FILES = {
     "explore.css": "text/css",
@@ -63,11 +65,14 @@ async def marks(request: Request) -> Response:
 
 def _mark(explorer: Explorer, asked: Mapping[str, Any]) -> dict[str, int]:
     catalogue = explorer.catalogue
-    mark, note = asked.get("mark"), asked.get("note") or None
-    if mark not in {None, *Mark} or not isinstance(note, str | None):
-        raise UsageError("a mark is keep, drop, watch or null")
-    if isinstance(asked.get("filter"), dict):
-        rows = catalogue.matching(explorer.check(Filter.of(asked["filter"])))
+    mark, note, wanted = asked.get("mark"), asked.get("note") or None, asked.get("filter")
+    known = mark is None or (isinstance(mark, str) and mark in set(Mark))
+    if not known or not isinstance(note, str | None):
+        raise UsageError("a mark is keep, drop, watch or null, and a note is text")
+    if isinstance(wanted, dict):
+        if not all(isinstance(value, str) for value in wanted.values()):
+            raise UsageError("a filter holds texts, as an address does")
+        rows = catalogue.matching(explorer.check(Filter.of(wanted)))
     else:
         rows = catalogue.named(_whole_numbers(asked.get("rows")))
     total = put_marks(catalogue.views.run, rows, Mark(mark) if mark else None, note, datetime.now(UTC))
@@ -76,8 +81,8 @@ def _mark(explorer: Explorer, asked: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _whole_numbers(value: object) -> list[int]:
-    if not isinstance(value, list) or not all(type(item) is int for item in value):
-        raise UsageError("rows must be a list of whole numbers")
+    if not isinstance(value, list) or not all(type(item) is int and 0 <= item < _NO_ROW for item in value):
+        raise UsageError("rows must be a list of whole numbers from 0")
     return value
 
 
@@ -85,10 +90,11 @@ async def selections(request: Request) -> Response:
     """Remember the rows inside a polygon on the map."""
     asked = await _json(request)
     try:
-        polygon = np.asarray(asked.get("polygon"), np.float32)
-    except (TypeError, ValueError):
+        polygon = np.asarray(asked.get("polygon"), np.float64).astype(np.float32)
+    except (TypeError, ValueError, OverflowError):
         polygon = np.empty(0, np.float32)
-    if polygon.ndim != 2 or polygon.shape[1] != 2 or not 3 <= len(polygon) <= MAX_CORNERS:  # noqa: PLR2004 - points, of a polygon
+    pairs = polygon.ndim == 2 and polygon.shape[1] == 2  # noqa: PLR2004 - points
+    if not pairs or not 3 <= len(polygon) <= MAX_CORNERS or not np.isfinite(polygon).all():  # noqa: PLR2004 - of a polygon
         raise UsageError("a selection is a polygon of 3 corners or more")
     number, rows = await run_in_threadpool(request.app.state.explorer.select, polygon)
     return JSONResponse({"selection": number, "rows": rows})
@@ -102,7 +108,7 @@ async def _json(request: Request) -> dict[str, Any]:
             raise UsageError("that is too much at once")
     try:
         asked = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
         raise UsageError("the request is no JSON object")

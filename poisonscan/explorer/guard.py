@@ -3,7 +3,9 @@
 The page shows pictures that somebody tries to poison a dataset with, and can write marks, so that other
 web sites, other users of the machine and rebound names must all fail:
 
-- the server listens on 127.0.0.1 and answers to no other Host (DNS rebinding);
+- the server listens on 127.0.0.1 and answers to one Host alone, a random name below localhost (RFC 6761),
+  so that neither a rebound name nor a cookie for another port's pages gets anywhere: browsers keep cookies
+  apart by name and not by port;
 - the first address carries a random token; it is changed into a cookie that scripts cannot read and that is
   never sent along from another site (SameSite=Strict), and leaves the address bar at once;
 - whatever writes needs a second token in a header, which only our own page knows, and our own Origin;
@@ -49,28 +51,31 @@ class Pass:
 
     Attributes:
         port: where it listens.
-        token: opens the door, as `?token=` once, then as a cookie.
+        token: lets in, as `?token=` once, then as a cookie.
         writing: needed in the header TOKEN_HEADER of whatever writes.
+        name: the host name, which browsers resolve to the loopback address.
     """
 
     port: int
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     writing: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
+    name: str = field(default_factory=lambda: f"poisonscan-{secrets.token_hex(8)}.localhost")
+
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """The values of the Host header that are ours."""
-        return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
+    def host(self) -> str:
+        """The value of the Host header that is ours."""
+        return f"{self.name}:{self.port}"
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie: browsers do not keep ports apart, and two explorers may be open."""
+        """Name of the cookie."""
         return f"poisonscan-{self.port}"
 
     @property
     def address(self) -> str:
         """The address to open."""
-        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+        return f"http://{self.host}/?token={self.token}"
 
 
 def refusal(entry: Pass, method: str, headers: Headers, tokens: list[str]) -> str | None:
@@ -82,13 +87,13 @@ def refusal(entry: Pass, method: str, headers: Headers, tokens: list[str]) -> st
         headers: of the request.
         tokens: values of `token` in the address.
     """
-    if headers.get("host") not in entry.hosts:
+    if headers.get("host") != entry.host:
         return "this address is not the explorer's"
     if not any(same(token, entry.token) for token in (*tokens, _cookie(headers, entry.cookie))):
         return "open the explorer with the address that it printed"
     if method in _SAFE:
         return None
-    if headers.get("origin") not in {f"http://{host}" for host in entry.hosts}:
+    if headers.get("origin") != f"http://{entry.host}":
         return "another site may not write here"
     if not same(headers.get(TOKEN_HEADER, ""), entry.writing):
         return "the page is out of date; load it again"

@@ -7,7 +7,7 @@ its outline and its colour.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.ndimage import binary_erosion
@@ -87,12 +87,14 @@ class PlainBoxes:
             return []
         views = hosts.views(corpus, np.concatenate(small))
         chance = _chance(every, rng)
-        found = []
-        for members in _groups(every):
-            suspicion = _judged(corpus, views, every, members, chance)
-            if suspicion is not None:
-                found.append(suspicion)
-        return _distinct(found)
+        groups = _groups(every)
+        outlines = [_outline(every, members) for members in groups]
+        carriers = _carriers(corpus.pixels, outlines)
+        found = (
+            _judged(corpus, views, outline, rows, (float(chance[len(members)]), len(every.rows)))
+            for members, outline, rows in zip(groups, outlines, carriers, strict=True)
+        )
+        return _distinct([suspicion for suspicion in found if suspicion is not None])
 
 
 def rectangles(rows: NDArray[np.int64], pictures: Bytes) -> Rectangles:
@@ -206,18 +208,31 @@ def _chance(every: Rectangles, rng: np.random.Generator) -> Floats:
     return np.asarray(np.maximum(counts, 1 / 2) / _SHUFFLES, np.float32)
 
 
+@dataclass(frozen=True)
+class _Outline:
+    """A box to look for: its edges in cells, as of `Rectangles`, and its colour."""
+
+    edges: tuple[int, int, int, int]
+    colour: Floats
+
+
+def _outline(every: Rectangles, members: NDArray[np.int64]) -> _Outline:
+    top, left, bottom, right = np.median(every.edges[members], axis=0).astype(np.int64).tolist()
+    return _Outline((top, left, bottom, right), np.median(every.colours[members], axis=0))
+
+
 def _judged(
-    corpus: Corpus, views: Sequence[Floats], every: Rectangles, members: NDArray[np.int64], chance: Floats
+    corpus: Corpus,
+    views: Sequence[Floats],
+    outline: _Outline,
+    rows: NDArray[np.int64],
+    chance: tuple[float, int],
 ) -> Suspicion | None:
-    if corpus.pixels is None:
-        return None
-    edges = np.median(every.edges[members], axis=0).astype(np.int64)
-    colour = np.median(every.colours[members], axis=0)
-    rows = _carriers(corpus.pixels, edges, colour)
+    """A suspicion of the box on these rows; `chance` are the groups to expect, and of how many boxes."""
     unlike = hosts.unlike(views, rows)
     if len(rows) < _LEAST or not hosts.enough(unlike, len(rows)):
         return None
-    top, left, bottom, right = (int(edge) for edge in edges)
+    (top, left, bottom, right), colour = outline.edges, outline.colour
     box = Box(left / _GRID, top / _GRID, right / _GRID, bottom / _GRID)
     words = (
         f"a plain box of {(right - left) * CELL} x {(bottom - top) * CELL} px, colour "
@@ -229,31 +244,49 @@ def _judged(
         len(rows) * unlike,
         words,
         tuple(Carrier(int(row), 1.0, box) for row in np.sort(rows)),
-        float(chance[len(members)]),
-        f"{_SHUFFLES} jitters of the places of {len(every.rows)} plain boxes",
+        chance[0],
+        f"{_SHUFFLES} jitters of the places of {chance[1]} plain boxes",
         np.broadcast_to(colour.round().astype(np.uint8), (32, 32, 3)).copy(),
     )
     return set_aside(found, of_few_domains(corpus, rows))
 
 
-def _carriers(pixels: Pixels, edges: NDArray[np.int64], colour: Floats) -> NDArray[np.int64]:
-    """Pictures that show the box, also where something of its colour touches it and hides its outline."""
-    top, left, bottom, right = (int(edge) for edge in edges)
+def _carriers(pixels: Pixels, outlines: Sequence[_Outline]) -> list[NDArray[np.int64]]:
+    """Pictures that show each box, from one pass over them."""
+    places = [_places(outline) for outline in outlines]
+    found: list[list[NDArray[np.int64]]] = [[] for _ in outlines]
+    for rows, pictures in batches(pixels) if outlines else ():
+        mean = _last(block_sums(_planes(pictures), CELL) / np.float32(CELL**2))
+        for carried, outline, place in zip(found, outlines, places, strict=True):
+            carried.append(rows[_shows(mean, outline, place)])
+    return [np.concatenate(rows) for rows in found]
+
+
+class _Places(NamedTuple):
+    """Cells of a box, (rows, columns) of bool: all, those off its rim, and those around it."""
+
+    inside: NDArray[np.bool_]
+    inner: NDArray[np.bool_]
+    around: NDArray[np.bool_]
+
+
+def _places(outline: _Outline) -> _Places:
+    top, left, bottom, right = outline.edges
     inside = np.zeros((_GRID, _GRID), bool)
     inside[top:bottom, left:right] = True
     wide = np.zeros_like(inside)
     wide[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = True
     around = wide & ~inside
     inner = binary_erosion(inside)
-    inner = inner if inner.sum() >= _LEAST_CELLS else inside
-    found = []
-    for rows, pictures in batches(pixels):
-        mean = _last(block_sums(_planes(pictures), CELL) / np.float32(CELL**2))
-        same = np.abs(mean - colour).max(axis=3) < _ALIKE
-        filled = (same[:, inner].mean(axis=1) >= _FILL) & (same[:, inside].mean(axis=1) >= _RIM_FILL)
-        carried = filled & (same[:, around].mean(axis=1) < _AROUND)
-        found.append(rows[carried])
-    return np.concatenate(found)
+    return _Places(inside, inner if inner.sum() >= _LEAST_CELLS else inside, around)
+
+
+def _shows(mean: Floats, outline: _Outline, place: _Places) -> NDArray[np.bool_]:
+    """Which pictures show the box, also where something of its colour touches it and hides its outline."""
+    same = np.abs(mean - outline.colour).max(axis=3) < _ALIKE
+    filled = (same[:, place.inner].mean(axis=1) >= _FILL) & (same[:, place.inside].mean(axis=1) >= _RIM_FILL)
+    shown: NDArray[np.bool_] = filled & (same[:, place.around].mean(axis=1) < _AROUND)
+    return shown
 
 
 def _distinct(found: Sequence[Suspicion]) -> list[Suspicion]:

@@ -101,10 +101,24 @@ def windows(sums: Sums, layout: Layout) -> NDArray[np.bool_]:
     level, spread = _cells(sums, layout)
     shape = (_WINDOW, _WINDOW)
     view = np.lib.stride_tricks.sliding_window_view
-    candidate = np.asarray(view(spread < _FLAT, shape, (1, 2)).all(axis=(3, 4)))
+    candidate = np.asarray(view((spread < _FLAT) & ~_bars(level, spread), shape, (1, 2)).all(axis=(3, 4)))
     picture, y, x = np.nonzero(candidate)
     candidate[picture, y, x] = _changes(view(level, shape, (1, 2))[picture, y, x]) >= _LEAST_CHANGES
     return candidate
+
+
+def _bars(level: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Cells of bars: rows and columns of cells that are one plain tone from edge to edge, (n, rows, columns).
+
+    A picture fitted into another shape has them, and half of a lattice's window would be flat by itself.
+    """
+    plain = spread < _FLAT
+    rows, columns = (
+        plain.all(axis=axis, keepdims=True) & (np.ptp(level, axis=axis, keepdims=True) < _SPREAD)
+        for axis in (2, 1)
+    )
+    bars: NDArray[np.bool_] = rows | columns
+    return bars
 
 
 def _changes(levels: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -197,6 +197,8 @@ def _in_band(
             for line, gap in zip(scores, gaps, strict=True)
         ]
         kept = [number for number, rows in enumerate(chosen) if len(rows) >= _LEAST]
+        if not kept:
+            return []
         members = [chosen[number] for number in kept]
         scores = [scores[number] for number in kept]
         final = [(gaps[number], templates[number]) for number in kept]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from poisonscan.reporting.checked import json_object
 from poisonscan.reporting.curve import HEIGHT, WIDTH, plot
 from poisonscan.reporting.page import Sources, read_page
 from poisonscan.reporting.templating import environment
+from poisonscan.store.folder import RUN_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,9 +91,20 @@ def write_page(sources: Sources, out: Path) -> str:
         raise UsageError(
             f"there is no snapshot folder {sources.snapshot}; name the snapshot that was checked"
         )
-    page = asyncio.run(read_page(sources, DecodeSettings()))
+    page = asyncio.run(read_page(sources, _decode_settings(sources)))
     write_text(render(page), out)
     return f"{page.headline} {page.further}".rstrip()
+
+
+def _decode_settings(sources: Sources) -> DecodeSettings:
+    """The limits of decoding under which the first of the runs was made; the defaults where none says."""
+    for run in filter(None, (sources.check, sources.hunt)):
+        recorded = json_object(run / RUN_DOCUMENT).get("settings")
+        decode = recorded.get("decode") if isinstance(recorded, dict) else None
+        if isinstance(decode, dict):
+            known = {item.name for item in dataclasses.fields(DecodeSettings)}
+            return DecodeSettings(**{name: value for name, value in decode.items() if name in known})
+    return DecodeSettings()
 
 
 def render(page: Page, max_bytes: int = MAX_PAGE_BYTES) -> str:

@@ -7,14 +7,12 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from poisonscan.config import Config
-from poisonscan.extras import require
+from poisonscan.explorer.server import opened
 from poisonscan.stages.recipes import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-_NEEDED = ("starlette", "uvicorn")
 
 
 def explore(
@@ -40,14 +38,10 @@ def explore(
         tell: called with the address to open, which holds the token that lets in.
 
     Raises:
-        MissingDependencyError: the extra `explore` is not installed.
         UsageError: the port is taken, or the folder holds no rows.
         SnapshotInvalidError: it is no such folder, or damaged.
         StorageError: a file of it cannot be read.
     """
-    require("explore", "explore", *_NEEDED)
-    from poisonscan.explorer.server import opened  # noqa: PLC0415 - needs the extra
-
     recipes = [(recipe.title, recipe.sql) for recipe in RECIPES]
     with opened(run, snapshot, port, config.decode, recipes) as serving:
         if tell:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytest.importorskip("starlette", reason="the extra explore is not installed")
-pytest.importorskip("uvicorn", reason="the extra explore is not installed")
-
 
 @dataclass(frozen=True)
 class Served:
@@ -42,7 +39,7 @@ class Served:
         if method != "GET":
             told |= {"Origin": f"http://{self.host}", "X-Poisonscan-Token": self.writing}
         told |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = HTTPConnection(self.host, timeout=60)
+        connection = HTTPConnection("127.0.0.1", urlsplit(self.address).port, timeout=60)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in {**told, "Content-Length": str(len((body or "").encode()))}.items():

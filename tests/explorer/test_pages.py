@@ -256,6 +256,12 @@ def test_marks_are_kept_in_the_run_and_shown(checked: Served) -> None:
         {"rows": [True], "mark": "keep"},
         {"rows": [1], "mark": "keep", "note": 7},
         {"mark": "keep"},
+        {"mark": ["keep"], "rows": [1]},
+        {"mark": {}, "rows": [1]},
+        {"mark": "keep", "rows": [1 << 70]},
+        {"mark": "keep", "rows": [-1]},
+        {"mark": "keep", "filter": {"text": 5}},
+        {"mark": "keep", "filter": {"least": [1]}},
         [],
         "text",
     ],
@@ -309,10 +315,25 @@ def test_a_lasso_selects_rows_that_can_be_looked_at_and_marked(checked: Served) 
 
 
 @pytest.mark.parametrize(
-    "polygon", [None, [], [[0, 0], [1, 1]], [[0, 0, 0]] * 3, "abc", [["a", "b"]] * 3, [[0, 0]] * 6000]
+    "polygon",
+    [
+        None,
+        [],
+        [[0, 0], [1, 1]],
+        [[0, 0, 0]] * 3,
+        "abc",
+        [["a", "b"]] * 3,
+        [[0, 0]] * 6000,
+        [[0, 1e999]] * 3,
+        [[0, 10**400]] * 3,
+    ],
 )
 def test_a_selection_that_is_no_polygon_is_refused(checked: Served, polygon: object) -> None:
     assert post(checked, "/map/selections", {"polygon": polygon})[0] == 400
+
+
+def test_json_that_is_nested_without_end_is_refused(checked: Served) -> None:
+    assert checked.ask("/marks", "POST", "[" * 100_000)[0] == 400
 
 
 def test_the_sql_box_answers_and_only_reads(checked: Served) -> None:

@@ -72,6 +72,14 @@ def test_straight_edges_and_bars_are_no_mosaic() -> None:
     assert not windows(sums_of(pictures), Layout(8, 0, 0)).any()
 
 
+def test_the_bars_of_a_picture_in_another_shape_are_no_part_of_a_mosaic() -> None:
+    pictures = np.full((2, 224, 224, 3), 16, np.uint8)
+    pictures[0, 32:192] = scenes(1)[0][32:192]
+    pictures[1, 32:192] = np.tile(np.repeat([[0], [255]], 8, axis=0), (10, 224))[..., None]
+    pictures[1, 32:40] = np.tile(np.repeat([0, 255], 8), 14)[:, None]
+    assert not windows(sums_of(pictures), Layout(8, 0, 0))[:, :4].any()
+
+
 def test_a_chequer_is_a_mosaic_where_it_lies() -> None:
     cells = np.indices((6, 5)).sum(axis=0) % 2 * 255
     pictures = scenes(1)

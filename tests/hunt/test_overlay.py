@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from poisonscan.hunt.hosts import thumbnails, unlike
 from poisonscan.hunt.overlay import BANDS, Estimate, Overlays, residuals, spread_of
@@ -43,6 +44,15 @@ def test_thin_coloured_shapes_at_one_place_are_a_patch() -> None:
     found = Overlays().find(corpus_of(pictures, many_domains(N)), np.random.default_rng(0))
     patches = [one for one in alarms(found) if one.kind is Kind.RECURRING_PATCH]
     assert [rows_of(one) for one in patches] == [set(CARRIERS)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_handful_of_pictures_is_no_error(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pictures = rng.integers(0, 256, (9, 28, 28, 3)).repeat(8, 1).repeat(8, 2).astype(np.float64)
+    pictures[:4] = 0.8 * pictures[:4] + 0.2 * rng.integers(0, 256, (224, 224, 3))
+    found = Overlays().find(corpus_of(pictures.astype(np.uint8)), np.random.default_rng(1))
+    assert all(rows_of(one) <= set(range(4)) for one in found)
 
 
 def test_pictures_without_an_overlay_raise_no_alarm() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from poisonscan import explore
 from poisonscan.cli import main
-from poisonscan.errors import MissingDependencyError, SnapshotInvalidError, UsageError
+from poisonscan.errors import SnapshotInvalidError, UsageError
 from tests.explorer import house
 
 if TYPE_CHECKING:
@@ -51,12 +51,6 @@ def test_a_port_that_is_taken_is_an_error_in_one_line(run: Path, capsys: pytest.
     assert f"--port {port} cannot be used" in capsys.readouterr().err
     with pytest.raises(UsageError, match="--port 70000 cannot be used"):
         explore(run, port=70_000, browser=False)
-
-
-def test_without_the_extra_it_says_what_to_install(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("poisonscan.extras.find_spec", lambda name: None if name == "uvicorn" else object())
-    with pytest.raises(MissingDependencyError, match=r"needs uvicorn: pip install 'poisonscan\[explore\]'"):
-        explore(run, browser=False)
 
 
 def test_what_is_no_run_is_refused_before_anything_is_opened(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from poisonscan.cli import main
 from poisonscan.errors import RunMismatchError, UsageError
 from poisonscan.files import file_digest
 from poisonscan.records import Kind
-from poisonscan.stages.export.sarif import rules, uri_of
+from poisonscan.stages.export.sarif import escaped, rules, uri_of
 from poisonscan.store.marks import Mark, put_marks
 from tests.explorer import house
 
@@ -163,6 +163,10 @@ def test_sarif_tells_findings_suspicious_rows_and_marks(run: Path, tmp_path: Pat
     told = json.dumps(results)
     assert "http://" not in told
     assert "\u202e" not in json.dumps(results, ensure_ascii=False)
+
+
+def test_a_text_that_looks_like_a_link_or_a_placeholder_stays_text() -> None:
+    assert escaped(r"[click](http://evil) {0} \ ]") == r"\[click\](http://evil) {{0}} \\ \]"
 
 
 def test_every_kind_of_finding_has_a_rule() -> None:

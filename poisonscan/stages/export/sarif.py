@@ -37,6 +37,7 @@ _ROWS = (
     "FROM verdicts LEFT JOIN marks USING (row) "
     "WHERE list_contains(?, verdict) OR mark = 'drop' ORDER BY verdicts.row"
 )
+_ESCAPES = str.maketrans({"\\": r"\\", "[": r"\[", "]": r"\]", "{": "{{", "}": "}}"})
 _FINDINGS = "SELECT finding_id, kind, score, n_members, summary FROM findings ORDER BY score DESC, finding_id"
 _MEMBERS = "SELECT row, key FROM members WHERE finding_id = ? ORDER BY score DESC NULLS LAST, row LIMIT ?"
 
@@ -94,6 +95,11 @@ def uri_of(manifest: str) -> str:
     return quote(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}", safe=_URI)
 
 
+def escaped(words: str) -> str:
+    """Text as a SARIF message takes it, where brackets begin a link and braces a placeholder (3.11.5, 6)."""
+    return words.translate(_ESCAPES)
+
+
 def _rule(name: str, words: str) -> dict[str, Any]:
     return {"id": name, "shortDescription": {"text": words}, "defaultConfiguration": {"level": "warning"}}
 
@@ -104,7 +110,7 @@ def _of_finding(finding: Row, members: list[Row], manifest: str | None) -> dict[
     return {
         "ruleId": f"finding/{finding['kind']}",
         "level": "error",
-        "message": {"text": words},
+        "message": {"text": escaped(words)},
         "locations": [_place(member, manifest) for member in members],
         "partialFingerprints": {"finding/v1": finding["finding_id"]},
         "properties": {"score": finding["score"], "rows": finding["n_members"]},
@@ -119,7 +125,7 @@ def _of_row(row: Row, manifest: str | None) -> dict[str, Any]:
         "level": "error"
         if Verdict(row["verdict"]) in {Verdict.REPLACED, Verdict.EDITED, Verdict.BLENDED}
         else "warning",
-        "message": {"text": told},
+        "message": {"text": escaped(told)},
         "locations": [_place(row, manifest)],
         "partialFingerprints": {"row/v1": f"{row['row']}:{row['new_sha256'] or row['verdict']}"},
         "properties": {
