@@ -156,9 +156,14 @@ def main() -> int:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.read()
+    # Not through sys.stdin, whose lock a thread that waits in it would hold while Python shuts down.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended)  # DuckDB's threads and the one above are not waited for

@@ -84,19 +84,19 @@ def drawn_by(step: Callable[[], Step]) -> Callable[[int], Bytes]:
 
     def draw(row: int) -> Bytes:
         view = View(Image.fromarray(ground()[row]))
-        return np.asarray(step()(view, np.random.default_rng(row)).image)
+        return np.asarray(step()(view, np.random.default_rng(row)).image, np.uint8)
 
     return draw
 
 
 def boxed(row: int) -> Bytes:
-    picture = ground()[row].copy()
+    picture: Bytes = ground()[row].copy()
     picture[120:160, 60:100] = 128
     return picture
 
 
 def stamped(row: int) -> Bytes:
-    picture = ground()[row].copy()
+    picture: Bytes = ground()[row].copy()
     y, x = np.random.default_rng(row).integers(0, SIDE - 50, 2)
     picture[y : y + 50, x : x + 50] = np.asarray(colour_grid(50, np.random.default_rng(5)))
     return picture
