@@ -66,7 +66,7 @@ def run_nightly(*arguments: object) -> subprocess.CompletedProcess[str]:
 def run_recipe(recipe: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(recipe), *map(str, arguments)]
     here = os.environ | {"PYTHONPATH": str(ROOT)}  # the tree under test, also where it is not installed
-    return subprocess.run(command, capture_output=True, text=True, env=here, timeout=120, check=False)  # noqa: S603 - our own script
+    return subprocess.run(command, capture_output=True, text=True, env=here, timeout=600, check=False)  # noqa: S603 - our own script
 
 
 def test_nightly_finds_the_swap_and_tells_it_in_every_way_it_promises(night: Night, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ MIDDLING = ("duckdb", "pyarrow", "aiohttp", "numpy", "PIL", "pandas")
 def fresh(code: str) -> subprocess.CompletedProcess[str]:
     """Run code in an interpreter of its own."""
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own code
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)  # noqa: S603 - our own code
 
 
 def loaded_after(statement: str, suspects: tuple[str, ...]) -> str:

@@ -51,7 +51,7 @@ def sealed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "poisonscan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own program
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)  # noqa: S603 - our own program
 
 
 def failing(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[object, str]:
@@ -278,7 +278,7 @@ def test_a_reader_that_leaves_changes_neither_the_work_nor_the_exit_code(tmp_pat
         command = ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
     with subprocess.Popen(command, text=True, stdout=stream, stderr=stream) as process:  # noqa: S603 - our own program
         os.close(writer)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
     assert process.returncode == 3, err
     assert "Traceback" not in (err or "")
     assert "Exception ignored" not in (err or "")

@@ -211,7 +211,7 @@ def test_a_full_disk_costs_nothing_that_was_written(tmp_path: Path) -> None:
     """RLIMIT_FSIZE stands in for a disk: writing beyond it fails in the same place."""
     path = tmp_path / "journal"
     done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=600, check=True
     )
     first, second = done.stdout.splitlines()
     assert "free space or fix it, then repeat" in first
