@@ -14,7 +14,6 @@ from rich.table import Table
 
 from poisonscan.records import Group, group_of
 from poisonscan.stages.completion import may_be_asked_again, unanswered
-from poisonscan.store.folder import INCOMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,6 +78,8 @@ def counts_table(console: Console, summary: Summary) -> None:
 
 def standing(console: Console, summary: Summary) -> None:
     """Say how far a run is, where that is not simply its end: asked again, incomplete, finished long ago."""
+    from poisonscan.store.folder import INCOMPLETE  # noqa: PLC0415 - reads Parquet; --help is quick
+
     words = []
     if summary.details.get("already_finished"):
         words.append(f"{summary.out} was finished before; nothing was asked again")
