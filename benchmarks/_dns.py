@@ -105,11 +105,11 @@ class QuickDns:
 def _serve(zones: Zones, ready: Connection) -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        door.bind(("127.0.0.1", 0))
-        port = door.getsockname()[1]
-        await loop.create_datagram_endpoint(lambda: _Protocol(zones), sock=door)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        await loop.create_datagram_endpoint(lambda: _Protocol(zones), sock=sock)
         ready.send(port)
         await asyncio.Event().wait()
 

@@ -40,21 +40,21 @@ class LoopbackWeb(LoopbackServer):
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[int]:
         server = web.Server(self._respond)
-        with socket.create_server((LOOPBACK, 0), backlog=_BACKLOG) as door:
-            door.settimeout(0)
-            accepting = asyncio.create_task(self._accept(door, server))
+        with socket.create_server((LOOPBACK, 0), backlog=_BACKLOG) as listener:
+            listener.settimeout(0)
+            accepting = asyncio.create_task(self._accept(listener, server))
             try:
-                yield door.getsockname()[1]
+                yield listener.getsockname()[1]
             finally:
                 accepting.cancel()
                 await server.shutdown(0.5)
 
-    async def _accept(self, door: socket.socket, server: web.Server) -> None:
+    async def _accept(self, listener: socket.socket, server: web.Server) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         trustme.CA().issue_cert("benchmark.invalid").configure_cert(context)
         async with asyncio.TaskGroup() as group:
             while True:
-                connection, _ = await self._loop.sock_accept(door)
+                connection, _ = await self._loop.sock_accept(listener)
                 group.create_task(self._greet(connection, server, context))
 
     async def _greet(self, connection: socket.socket, server: web.Server, context: ssl.SSLContext) -> None:

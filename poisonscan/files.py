@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the one door through which the file system's errors pass."""
+"""Files written whole or not at all, and the one place where the file system's errors are translated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def storage(path: Path) -> Iterator[None]:
-    """The one door through which the file system's errors become `StorageError`s.
+    """The one place where the file system's errors become `StorageError`s.
 
     Raises:
         StorageError: with the path, the system's words and what to do.

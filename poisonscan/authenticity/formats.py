@@ -94,7 +94,7 @@ def _kind_by_name(name: str, suffix: str) -> Kind | None:
     return next((kind for suffixes, kind in _SUFFIXES if suffix in suffixes), None)
 
 
-def why_closed(head: bytes) -> str:
+def why_unscannable(head: bytes) -> str:
     """Words for what a file is that cannot be looked into."""
     known = (words for magic, words in _CLOSED_HEADS.items() if head.startswith(magic))
     return next(known, "of a format that this program does not know")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from poisonscan.authenticity.formats import HEAD, Kind, kind_of, why_closed
+from poisonscan.authenticity.formats import HEAD, Kind, kind_of, why_unscannable
 from poisonscan.authenticity.model import Defect, Problem
 from poisonscan.authenticity.onnx_paths import onnx_defects
 from poisonscan.authenticity.opcodes import Bounded, imports_of_whole_pickle
@@ -66,7 +66,7 @@ def _scan(stream: BinaryIO, size: int, name: str, path: str, depth: int) -> tupl
     stream.seek(0)
     kind = kind_of(name, head)
     if kind is Kind.CLOSED:
-        return kind, [Defect(path, Problem.UNSCANNABLE, f"{why_closed(head)}: nobody looked into it")]
+        return kind, [Defect(path, Problem.UNSCANNABLE, f"{why_unscannable(head)}: nobody looked into it")]
     defects = list(_SCANNERS[kind](stream, size, name, path, depth))
     if depth == 0 and kind in _POLYGLOTS and _is_zip(stream):
         words = f"a {kind} that is a zip archive as well: programs differ in what they read"

@@ -325,7 +325,7 @@ def _require_files(*paths: Path | None) -> None:
 
 @contextmanager
 def _usage(doing: str) -> Iterator[None]:
-    """The door through which the library's complaints about keys, certificates and the network pass."""
+    """Translates the library's complaints about keys, certificates and the network."""
     try:
         with redirect_stdout(sys.stderr):
             yield

@@ -10,7 +10,7 @@ each answer of the web makes some hundred that soon go by themselves, and no pic
 _MIDDLE, _OLD = 5, 20
 
 
-def search_seldom() -> None:
+def relax_gc() -> None:
     """Leave what is loaded already out of the search for cycles, and search the rest less often."""
     gc.collect()
     gc.freeze()

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, Generic
 
-from poisonscan.engine.collector import search_seldom
+from poisonscan.engine.collector import relax_gc
 from poisonscan.engine.lifeline import die_with_parent
 from poisonscan.engine.shards import (
     MAX_DEATHS,
@@ -73,28 +73,28 @@ class LocalEngine(Generic[S]):
         """
         stop = _spawn.RawValue(ctypes.c_bool)
         with stop_on_signals(stop):
-            crew = _Crew(task, shards, self._workers, stop)
+            workers = _ShardWorkers(task, shards, self._workers, stop)
             try:
-                yield from crew.work()
+                yield from workers.work()
                 if stop.value:
                     raise interrupted()
             finally:
-                crew.dismiss()
+                workers.shutdown()
 
 
-class _Crew(Generic[S]):
+class _ShardWorkers(Generic[S]):
     """The workers of one run. Each is a pool of one process, so that pools break one at a time."""
 
     def __init__(self, task: Task[S], shards: Sequence[S], workers: int, stop: ctypes.c_bool) -> None:
         self._task = task
         self._shards = shards
         self._stop = stop
-        n_hired = min(workers, max(len(shards), 1))
-        self._share = workers // n_hired
+        n_started = min(workers, max(len(shards), 1))
+        self._share = workers // n_started
         self._reports, self._reporter = _spawn.Pipe(duplex=False)
         self._waiting = deque(range(len(shards)))
         self._deaths: Counter[int] = Counter()
-        self._idle = [self._hire() for _ in range(n_hired)]
+        self._idle = [self._spawn_worker() for _ in range(n_started)]
         self._running: dict[Future[None], tuple[int, ProcessPoolExecutor]] = {}
 
     def work(self) -> Iterator[Event[S]]:
@@ -106,13 +106,13 @@ class _Crew(Generic[S]):
             for future in done:
                 number, pool = self._running.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
-                    self._mourn(number, pool)
+                    self._replace_dead_worker(number, pool)
                 else:
                     self._idle.append(pool)
                     future.result()
                     yield ShardDone(self._shards[number])
 
-    def dismiss(self) -> None:
+    def shutdown(self) -> None:
         """End all workers; those at work after an error or an abandoned run finish their rows in flight."""
         self._stop.value = True
         while self._running:
@@ -125,7 +125,7 @@ class _Crew(Generic[S]):
         self._reports.close()
         self._reporter.close()
 
-    def _hire(self) -> ProcessPoolExecutor:
+    def _spawn_worker(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             1, mp_context=_spawn, initializer=_enter, initargs=(self._reporter, self._stop, self._share)
         )
@@ -135,11 +135,11 @@ class _Crew(Generic[S]):
             future = pool.submit(_call, self._task, self._shards[number])
         except BrokenProcessPool:  # its process died while it had nothing to do
             pool.shutdown(wait=True)
-            pool = self._hire()
+            pool = self._spawn_worker()
             future = pool.submit(_call, self._task, self._shards[number])
         self._running[future] = number, pool
 
-    def _mourn(self, number: int, pool: ProcessPoolExecutor) -> None:
+    def _replace_dead_worker(self, number: int, pool: ProcessPoolExecutor) -> None:
         """Replace a worker that died on a shard and put the shard back.
 
         Raises:
@@ -150,7 +150,7 @@ class _Crew(Generic[S]):
         if self._deaths[number] >= MAX_DEATHS and not self._stop.value:
             raise died_again_and_again(number)
         self._waiting.appendleft(number)
-        self._idle.append(self._hire())
+        self._idle.append(self._spawn_worker())
 
     def _progress(self) -> Iterator[Progress]:
         while self._reports.poll():
@@ -160,7 +160,7 @@ class _Crew(Generic[S]):
 def _enter(reports: Connection, stop: ctypes.c_bool, share: int) -> None:
     global _context  # noqa: PLW0603 - the one value a pool's initializer can hand to its tasks
     die_with_parent()
-    search_seldom()
+    relax_gc()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent passes the word on through `stop`
     _context = _WorkerContext(reports, stop, share)

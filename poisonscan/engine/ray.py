@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
-from poisonscan.engine.collector import search_seldom
+from poisonscan.engine.collector import relax_gc
 from poisonscan.engine.shards import (
     MAX_DEATHS,
     Event,
@@ -53,7 +53,7 @@ class RayEngine(Generic[S]):
         stop = ctypes.c_bool()
         # Connected before the signals are ours: Ray takes SIGTERM for itself.
         with _connected(self._workers), stop_on_signals(stop):
-            yield from _Crew(task, shards, self._workers, stop).work()
+            yield from _ShardWorkers(task, shards, self._workers, stop).work()
             if stop.value:
                 raise interrupted()
 
@@ -104,7 +104,7 @@ class _DeskContext:
         return self._stopping
 
 
-class _Crew(Generic[S]):
+class _ShardWorkers(Generic[S]):
     """The tasks of one run."""
 
     def __init__(self, task: Task[S], shards: Sequence[S], workers: int, stop: ctypes.c_bool) -> None:
@@ -167,7 +167,7 @@ def _work(task: Task[Any], shard: Any, desk: Any, share: int, folder: str) -> No
     os.chdir(folder)
     # A process that this one starts would run its main module, Ray's own start script, once more.
     vars(sys.modules["__main__"]).pop("__file__", None)
-    search_seldom()
+    relax_gc()
     task(shard, _DeskContext(desk, share))
 
 

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast
 
-from poisonscan.engine.servant import Answer, GoneError, Servant, UnbegunError, pack
+from poisonscan.engine.worker_process import CallResult, GoneError, UnbegunError, WorkerProcess, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poisonscan.engine.servant import Call
+    from poisonscan.engine.worker_process import Call
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Sandbox:
         self._workers = workers
         self._limits = timeout_s, memory_mib << 20, preload
         self._turns = asyncio.Semaphore(workers * IN_FLIGHT)
-        self._servants: list[Servant] = []
+        self._processes: list[WorkerProcess] = []
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -56,8 +56,8 @@ class Sandbox:
     async def __aexit__(self, *_: object) -> None:
         """End the workers, also those in the middle of a call; nothing starts new ones."""
         self._closed = True
-        for servant in self._servants:
-            await servant.close()
+        for process in self._processes:
+            await process.close()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Crash:
         """Run a module-level function in a worker; a `Crash` says why there is no answer."""
@@ -69,24 +69,24 @@ class Sandbox:
             answer = await self._answer(call)
         return Crash(answer.reason) if answer.reason else cast("T", answer.value)
 
-    async def _answer(self, call: Call) -> Answer:
+    async def _answer(self, call: Call) -> CallResult:
         attempts = 0
         while attempts < _ATTEMPTS:
             if self._closed:
-                return Answer(None, "the decoders were closed before it was done")
+                return CallResult(None, "the decoders were closed before it was done")
             try:
-                return await self._servant().call(call)
+                return await self._least_busy().call(call)
             except GoneError:
                 continue
             except UnbegunError:
                 attempts += 1
-        return Answer(None, "the decoder was ended from outside again and again")
+        return CallResult(None, "the decoder was ended from outside again and again")
 
-    def _servant(self) -> Servant:
+    def _least_busy(self) -> WorkerProcess:
         """The worker with the least to do, a new one if all have something and there may be more."""
-        self._servants = [servant for servant in self._servants if not servant.gone]
-        least = min(self._servants, key=lambda servant: servant.in_flight, default=None)
-        if least is None or (least.in_flight and len(self._servants) < self._workers):
-            least = Servant(*self._limits)
-            self._servants.append(least)
+        self._processes = [process for process in self._processes if not process.gone]
+        least = min(self._processes, key=lambda process: process.in_flight, default=None)
+        if least is None or (least.in_flight and len(self._processes) < self._workers):
+            least = WorkerProcess(*self._limits)
+            self._processes.append(least)
         return least

@@ -19,12 +19,12 @@ from poisonscan.fetch import policy
 from poisonscan.fetch.budget import Budget
 from poisonscan.fetch.dial import Dialer
 from poisonscan.fetch.hosts import HostTurns
+from poisonscan.fetch.job import FetchJob, Tools
 from poisonscan.fetch.policy import Failure
 from poisonscan.fetch.pool import Pool
-from poisonscan.fetch.pursuit import Pursuit, Tools
 from poisonscan.fetch.resolver import Egress, Endpoint, Resolver, endpoint, permit_of
 from poisonscan.fetch.schedule import Schedule
-from poisonscan.fetch.scheduler import Job, Scheduler, together
+from poisonscan.fetch.scheduler import QueuedUrl, Scheduler, together
 from poisonscan.fetch.stalls import Stalls
 from poisonscan.records import FetchResult
 
@@ -133,16 +133,16 @@ class Fetcher:
         if isinstance(target, Failure):
             yield _refused(url, target)
             return
-        pursuit = Pursuit(url, target, self._settings, self._tools, nested=True)
+        job_so_far = FetchJob(url, target, self._settings, self._tools, nested=True)
         async with self.shared.stalls.watched():
             result = None
             while result is None:
-                async with self.shared.turns.turn(pursuit.target.host):
-                    result = await pursuit.advance(last=False)
+                async with self.shared.turns.turn(job_so_far.target.host):
+                    result = await job_so_far.advance(last=False)
         try:
             yield result
         finally:
-            pursuit.release()
+            job_so_far.release()
 
     async def fetch_all(
         self,
@@ -167,14 +167,14 @@ class Fetcher:
             Exception: whatever `handle` raises; the URLs in flight are cancelled.
         """
         settings = self._settings
-        schedule: Schedule[Job] = Schedule(settings.per_host, settings.per_host_rate)
+        schedule: Schedule[QueuedUrl] = Schedule(settings.per_host, settings.per_host_rate)
         refused: list[FetchResult] = []
         for url in urls:
             target = self._admit(url)
             if isinstance(target, Failure):
                 refused.append(_refused(url, target))
             else:
-                schedule.add(target.host, Job(url, target))
+                schedule.add(target.host, QueuedUrl(url, target))
         scheduler = Scheduler(schedule, self._resolver, self._begin, handle, stopping)
         async with self.shared.stalls.watched():
             await together([_hand_over(refused, handle, stopping), scheduler.work(settings.concurrency)])
@@ -182,8 +182,8 @@ class Fetcher:
     def _admit(self, url: str) -> Target | Failure:
         return policy.admit(url, self._settings)
 
-    def _begin(self, job: Job) -> Pursuit:
-        return Pursuit(job.url, job.target, self._settings, self._tools, nested=False)
+    def _begin(self, job: QueuedUrl) -> FetchJob:
+        return FetchJob(job.url, job.target, self._settings, self._tools, nested=False)
 
 
 def _way_out(settings: FetchSettings) -> Endpoint | None:

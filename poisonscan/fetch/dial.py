@@ -79,7 +79,7 @@ class Dialer:
         self, ways: Sequence[Endpoint], tls: ssl.SSLContext | None, server_name: str | None
     ) -> Connection:
         for way in ways:
-            reason = self._egress.why_closed(*way)
+            reason = self._egress.rejection_reason(*way)
             if reason is not None:
                 raise PrivateAddressError(reason)
         loop = asyncio.get_running_loop()

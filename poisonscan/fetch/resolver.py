@@ -93,7 +93,7 @@ class Egress:
     permit: Permit = field(default_factory=Permit)
     only: Endpoint | None = None
 
-    def why_closed(self, address: str, port: int) -> str | None:
+    def rejection_reason(self, address: str, port: int) -> str | None:
         """Why a connection may not go there, in words; None when it may."""
         if self.only is not None:
             return None if (address, port) == self.only else f"{address} is not the address of connect_to"
@@ -252,7 +252,7 @@ class Resolver:
 
     def _guarded(self, host: str, addresses: list[str]) -> _Answer:
         until = self._loop.time() + LIFETIME_S
-        refusals = {address: self._egress.why_closed(address, 0) for address in addresses}
+        refusals = {address: self._egress.rejection_reason(address, 0) for address in addresses}
         allowed = tuple(address for address, reason in refusals.items() if reason is None)
         if allowed:
             return _Answer(until, allowed)

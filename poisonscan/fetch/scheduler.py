@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
-    from poisonscan.fetch.pursuit import Pursuit
+    from poisonscan.fetch.job import FetchJob
     from poisonscan.fetch.resolver import Resolver
     from poisonscan.fetch.schedule import Schedule, Turn
     from poisonscan.fetch.url import Target
@@ -23,20 +23,20 @@ MOST_AWAITED = 1_024
 """URLs whose names are awaited without a turn; any more keep theirs while they wait."""
 
 
-class Job(NamedTuple):
+class QueuedUrl(NamedTuple):
     """A URL that is to be asked for.
 
     Attributes:
         url: as it is written in the list.
         target: where the next request goes.
         awaited: whether its name has been waited for without a turn.
-        pursuit: what was done about it before; None at first.
+        job_so_far: what was done about it before; None at first.
     """
 
     url: str
     target: Target
     awaited: bool = False
-    pursuit: Pursuit | None = None
+    job_so_far: FetchJob | None = None
 
 
 class Scheduler:
@@ -49,16 +49,16 @@ class Scheduler:
     Args:
         schedule: whose turn it is.
         resolver: looks up names.
-        begin: makes the pursuit of one URL.
+        begin: makes the job_so_far of one URL.
         handle: awaited with each result inside the turn.
         stopping: looked at before each new turn.
     """
 
     def __init__(
         self,
-        schedule: Schedule[Job],
+        schedule: Schedule[QueuedUrl],
         resolver: Resolver,
-        begin: Callable[[Job], Pursuit],
+        begin: Callable[[QueuedUrl], FetchJob],
         handle: Callable[[FetchResult], Awaitable[None]],
         stopping: Callable[[], bool],
     ) -> None:
@@ -76,7 +76,7 @@ class Scheduler:
         """Work with at most so many URLs in flight.
 
         Raises:
-            Exception: whatever a pursuit and `handle` raise; the URLs in flight are cancelled.
+            Exception: whatever a job_so_far and `handle` raise; the URLs in flight are cancelled.
         """
         async with tasks() as self._group:
             self._vacant = min(turns, len(self._schedule))
@@ -105,38 +105,38 @@ class Scheduler:
             await asyncio.sleep(min(ready_at - self._clock(), NAP_S))
         self._vacant += 1
 
-    async def _take(self, turn: Turn[Job]) -> None:
+    async def _take(self, turn: Turn[QueuedUrl]) -> None:
         job = turn.item
         if not await self._may_go_on(job):
             self._n_awaited += 1
             self._group.create_task(self._await_name(turn))
             return
-        pursuit = job.pursuit or self._begin(job)
-        result = await pursuit.advance(last=not turn.more)
+        job_so_far = job.job_so_far or self._begin(job)
+        result = await job_so_far.advance(last=not turn.more)
         if result is None:
-            self._put_back(turn, Job(job.url, pursuit.target, pursuit=pursuit))
+            self._put_back(turn, QueuedUrl(job.url, job_so_far.target, job_so_far=job_so_far))
             return
         try:
             await self._handle(result)
         finally:
-            pursuit.release()
+            job_so_far.release()
         self._schedule.release(turn.host)
 
-    async def _may_go_on(self, job: Job) -> bool:
+    async def _may_go_on(self, job: QueuedUrl) -> bool:
         if job.awaited or self._resolver.is_known(job.target) or self._n_awaited >= MOST_AWAITED:
             return True
         return await self._resolver.ask_about(job.target, PATIENCE_S)
 
-    async def _await_name(self, turn: Turn[Job]) -> None:
+    async def _await_name(self, turn: Turn[QueuedUrl]) -> None:
         """Wait for a name without a turn, then put its URL back in the queue."""
         await self._resolver.ask_about(turn.item.target)
         self._n_awaited -= 1
         self._put_back(turn, turn.item._replace(awaited=True))
 
-    def _put_back(self, turn: Turn[Job], job: Job) -> None:
+    def _put_back(self, turn: Turn[QueuedUrl], job: QueuedUrl) -> None:
         """Give a turn back and queue its URL again, before those that have not begun."""
         self._schedule.release(turn.host)
-        self._schedule.add(job.target.host, job, first=job.pursuit is not None)
+        self._schedule.add(job.target.host, job, first=job.job_so_far is not None)
         self._start_one()  # two turns may be free now, and all other tasks may have ended
 
 

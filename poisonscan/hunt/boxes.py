@@ -19,6 +19,7 @@ from poisonscan.hunt.blocks import block_sums
 from poisonscan.hunt.hashing import buckets, mixed
 from poisonscan.hunt.innocence import of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
+from poisonscan.hunt.overlap import suppress_overlapping
 from poisonscan.hunt.reading import batches
 from poisonscan.records import Box, Kind
 
@@ -94,7 +95,7 @@ class PlainBoxes:
             _judged(corpus, views, outline, rows, (float(chance[len(members)]), len(every.rows)))
             for members, outline, rows in zip(groups, outlines, carriers, strict=True)
         )
-        return _distinct([suspicion for suspicion in found if suspicion is not None])
+        return suppress_overlapping([suspicion for suspicion in found if suspicion is not None])
 
 
 def rectangles(rows: NDArray[np.int64], pictures: Bytes) -> Rectangles:
@@ -287,13 +288,3 @@ def _shows(mean: Floats, outline: _Outline, place: _Places) -> NDArray[np.bool_]
     filled = (same[:, place.inner].mean(axis=1) >= _FILL) & (same[:, place.inside].mean(axis=1) >= _RIM_FILL)
     shown: NDArray[np.bool_] = filled & (same[:, place.around].mean(axis=1) < _AROUND)
     return shown
-
-
-def _distinct(found: Sequence[Suspicion]) -> list[Suspicion]:
-    """Without those that share half of their rows with a stronger one."""
-    kept: list[Suspicion] = []
-    for suspicion in sorted(found, key=lambda one: (one.expected_false, -one.score)):
-        rows = {carrier.row for carrier in suspicion.carriers}
-        if all(2 * len(rows & {c.row for c in other.carriers}) < len(rows) for other in kept):
-            kept.append(suspicion)
-    return kept

@@ -16,6 +16,7 @@ from scipy.stats import poisson
 from poisonscan.hunt import hosts
 from poisonscan.hunt.innocence import of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
+from poisonscan.hunt.overlap import suppress_overlapping
 from poisonscan.hunt.reading import batches
 from poisonscan.records import Kind
 
@@ -66,7 +67,7 @@ class Steps:
             *_along(corpus, views, np.concatenate(across), "upright"),
             *_along(corpus, views, np.concatenate(down), "level"),
         ]
-        return _distinct(found)
+        return suppress_overlapping(found, lambda one: -one.score)
 
 
 def jumps(chroma: Floats) -> NDArray[np.bool_]:
@@ -173,13 +174,3 @@ def _exhibit(corpus: Corpus, rows: NDArray[np.int64]) -> Bytes | None:
     if corpus.pixels is None:
         return None
     return np.concatenate(list(corpus.pixels.read(rows[:2])), axis=1)
-
-
-def _distinct(found: Sequence[Suspicion]) -> list[Suspicion]:
-    """Without those that share half of their rows with one that has more."""
-    kept: list[Suspicion] = []
-    for suspicion in sorted(found, key=lambda one: -one.score):
-        rows = {carrier.row for carrier in suspicion.carriers}
-        if all(2 * len(rows & {c.row for c in other.carriers}) < len(rows) for other in kept):
-            kept.append(suspicion)
-    return kept

@@ -15,6 +15,7 @@ from scipy.stats import poisson
 from poisonscan.hunt import hosts
 from poisonscan.hunt.innocence import of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
+from poisonscan.hunt.overlap import suppress_overlapping
 from poisonscan.hunt.reading import batches
 from poisonscan.records import Box, Kind
 
@@ -88,7 +89,7 @@ class Mosaics:
         suspicions = []
         for found, layout in zip(hits, shapes, strict=True):
             suspicions += _at(corpus, views, np.concatenate(found), layout, len(shapes))
-        return _distinct(suspicions)
+        return suppress_overlapping(suspicions, lambda one: (one.expected_false > _SURE, -one.score))
 
 
 def windows(sums: Sums, layout: Layout) -> NDArray[np.bool_]:
@@ -249,13 +250,3 @@ def _exhibit(corpus: Corpus, rows: NDArray[np.int64], box: Box) -> Bytes | None:
     x0, y0, x1, y1 = (round(edge * SIDE) for edge in box)
     pictures = corpus.pixels.read(rows[:4])
     return np.concatenate([picture[y0:y1, x0:x1] for picture in pictures], axis=1)
-
-
-def _distinct(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
-    """Without those that share half of their rows with a stronger one."""
-    kept: list[Suspicion] = []
-    for suspicion in sorted(suspicions, key=lambda one: (one.expected_false > _SURE, -one.score)):
-        rows = {carrier.row for carrier in suspicion.carriers}
-        if all(2 * len(rows & {c.row for c in other.carriers}) < len(rows) for other in kept):
-            kept.append(suspicion)
-    return kept

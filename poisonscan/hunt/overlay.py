@@ -19,6 +19,7 @@ from poisonscan.hunt.blocks import block_sums
 from poisonscan.hunt.evidence import MEMBERS, at_one_place
 from poisonscan.hunt.innocence import is_text, of_few_domains, set_aside
 from poisonscan.hunt.model import SIDE, Carrier, Need, Suspicion
+from poisonscan.hunt.overlap import suppress_overlapping
 from poisonscan.hunt.patches import searched
 from poisonscan.hunt.reading import batches
 from poisonscan.hunt.rescan import gap_of
@@ -133,7 +134,7 @@ class Overlays:
         found: list[Suspicion] = []
         for band in BANDS:
             found += _in_band(corpus, corpus.pixels, views, band, rng)
-        distinct = _distinct(found)
+        distinct = suppress_overlapping(found)
         return [*distinct, *_patches(corpus, corpus.pixels, views, distinct)]
 
 
@@ -356,13 +357,3 @@ def _exhibit(template: Floats) -> Bytes:
     low, high = np.quantile(template, (0.01, 0.99))
     grey = np.clip((template.reshape(side, side) - low) / max(float(high - low), 1e-9), 0, 1) * 255
     return np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2)
-
-
-def _distinct(found: Sequence[Suspicion]) -> list[Suspicion]:
-    """Without those that share half of their rows with a stronger one."""
-    kept: list[Suspicion] = []
-    for suspicion in sorted(found, key=lambda one: (one.expected_false, -one.score)):
-        rows = {carrier.row for carrier in suspicion.carriers}
-        if all(2 * len(rows & {c.row for c in other.carriers}) < len(rows) for other in kept):
-            kept.append(suspicion)
-    return kept

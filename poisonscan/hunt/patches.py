@@ -17,6 +17,7 @@ from poisonscan.hunt.evidence import Pattern, Seed
 from poisonscan.hunt.hashing import Hashing, groups
 from poisonscan.hunt.innocence import is_text, of_few_domains
 from poisonscan.hunt.model import Carrier, Need, Suspicion
+from poisonscan.hunt.overlap import suppress_overlapping
 from poisonscan.hunt.reading import batches
 from poisonscan.hunt.rescan import gap_of, search
 from poisonscan.records import Box, Kind
@@ -60,7 +61,7 @@ class Patches:
         ranked = _ranked(mined.seeds, views)
         candidates, aside = _candidates(corpus, corpus.pixels, ranked)
         suspicions = searched(corpus, views, candidates, len(ranked))
-        return [*_distinct(suspicions), *_by_reason(aside)]
+        return [*suppress_overlapping(suspicions, share=_SAME), *_by_reason(aside)]
 
 
 def searched(
@@ -239,14 +240,3 @@ def _together(reason: str, same: Sequence[Suspicion]) -> Suspicion:
 def exhibit(pattern: Pattern) -> Bytes:
     """The pattern to look at; grey where its pictures differ."""
     return np.where(pattern.mask[..., None], pattern.template, 128).round().astype(np.uint8)
-
-
-def _distinct(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
-    """Without those whose carriers mostly belong to a stronger one."""
-    kept: list[Suspicion] = []
-    for suspicion in sorted(suspicions, key=lambda one: (one.expected_false, -one.score)):
-        rows = {carrier.row for carrier in suspicion.carriers}
-        shared = (len(rows & {carrier.row for carrier in other.carriers}) for other in kept)
-        if all(count < _SAME * len(rows) for count in shared):
-            kept.append(suspicion)
-    return kept

@@ -7,7 +7,7 @@ for part in slices:
     for entry in read_slice(manifest, part, moved): ...
 """
 
-from poisonscan.manifest.adoption import Adoptions, adoptions
+from poisonscan.manifest.dedup import UrlDedup, adoptions
 from poisonscan.manifest.dialects import parse_columns, parse_hashes
 from poisonscan.manifest.files import digest
 from poisonscan.manifest.model import (
@@ -24,13 +24,13 @@ from poisonscan.manifest.tables import open_manifest
 
 __all__ = [
     "MANIFEST_ROWS",
-    "Adoptions",
     "ColumnMap",
     "Entry",
     "Format",
     "Manifest",
     "ManifestFile",
     "Slice",
+    "UrlDedup",
     "adoptions",
     "digest",
     "open_manifest",

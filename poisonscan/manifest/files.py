@@ -49,7 +49,7 @@ _CHUNK = 1 << 20
 
 @contextlib.contextmanager
 def translated(path: str) -> Iterator[None]:
-    """The one door: whatever goes wrong while reading `path` leaves as a ManifestError.
+    """The one place of translation: whatever goes wrong while reading `path` leaves as a ManifestError.
 
     Raises:
         ManifestError: the file is absent, not readable, truncated or damaged.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from poisonscan.manifest.adoption import Adoptions
+    from poisonscan.manifest.dedup import UrlDedup
     from poisonscan.manifest.model import Entry, Manifest, ManifestFile
 
 
@@ -58,7 +58,7 @@ def plan(manifest: Manifest, shard_rows: int, spill: Path) -> list[Slice]:
     return slices
 
 
-def read_slice(manifest: Manifest, part: Slice, adoptions: Adoptions | None = None) -> Iterator[Entry]:
+def read_slice(manifest: Manifest, part: Slice, adoptions: UrlDedup | None = None) -> Iterator[Entry]:
     """The rows of one slice, sorted by row number; memory does not grow with the slice.
 
     Args:

@@ -199,7 +199,7 @@ def _open_session(egress: Egress, resolver: Resolver, user_agent: str) -> aiohtt
 
     def guarded_socket(info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
-        reason = egress.why_closed(str(address[0]), int(address[1]))
+        reason = egress.rejection_reason(str(address[0]), int(address[1]))
         if reason is not None:
             raise PrivateAddressError(reason)
         return socket.socket(family, kind, protocol)

@@ -64,7 +64,7 @@ class Tables:
             empty = columns.append(pa.field("filename", pa.string())).empty_table()
             self._connection.register(name, empty)
             return
-        with self._door():
+        with self._translated():
             source = [_literal(path) for path in files]
             view = self._connection.read_parquet(source, filename=True, hive_partitioning=False)
             lacking = [
@@ -76,7 +76,7 @@ class Tables:
 
     def ask(self, query: str, *values: object) -> list[Row]:
         """The answer to a query as dictionaries. Moments have to be asked for as `epoch_ms(...)`."""
-        with self._door():
+        with self._translated():
             cursor = self._connection.execute(query, list(values))
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, line, strict=True)) for line in cursor.fetchall()]
@@ -100,7 +100,7 @@ class Tables:
             ) from error
 
     @contextmanager
-    def _door(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except duckdb.Error as error:

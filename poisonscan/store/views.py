@@ -87,7 +87,7 @@ class Views:
         cursor = self._connection.cursor()
         timer = threading.Timer(timeout_s or 0, cursor.interrupt)
         try:
-            with self._door(timer):
+            with self._translated(timer):
                 self._require_select(cursor, sql)
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
                 if timeout_s is not None:
@@ -137,9 +137,9 @@ class Views:
             cursor.close()
 
     def _batches(self, stream: pa.RecordBatchReader, timer: threading.Timer) -> Iterator[pa.RecordBatch]:
-        """The batches of an answer. Only reading them passes the door, not what is done with them."""
+        """The batches of an answer; errors of reading them are translated, not those of their use."""
         while True:
-            with self._door(timer):
+            with self._translated(timer):
                 batch = next(stream, None)
             if batch is None:
                 return
@@ -154,8 +154,8 @@ class Views:
             )
 
     @contextmanager
-    def _door(self, timer: threading.Timer) -> Iterator[None]:
-        """The one door through which DuckDB's errors become ours."""
+    def _translated(self, timer: threading.Timer) -> Iterator[None]:
+        """The one place where DuckDB's errors become ours."""
         try:
             yield
         except duckdb.IOException as error:

@@ -103,8 +103,8 @@ def test_pipes_and_sockets_are_named_and_not_opened(
     os.mkfifo(checkpoint / "pipe")
     (checkpoint / "to-pipe").symlink_to("pipe")
     monkeypatch.chdir(checkpoint)  # the path of a socket has a limit of 108 bytes
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind("socket")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("socket")
         defects = take_listing(checkpoint).defects
     assert {item.path: item.problem for item in defects} == dict.fromkeys(
         ("pipe", "to-pipe", "socket"), Problem.SPECIAL

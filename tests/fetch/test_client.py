@@ -537,7 +537,7 @@ async def test_a_clock_that_jumps_back_changes_nothing_but_the_date(
         def now(cls, tz: tzinfo | None = None) -> Self:
             return cls(2026, 1, 1, tzinfo=tz) + timedelta(hours=next(hours))
 
-    monkeypatch.setattr("poisonscan.fetch.pursuit.datetime", Jumping)
+    monkeypatch.setattr("poisonscan.fetch.job.datetime", Jumping)
     monkeypatch.setattr("time.time", lambda: float(next(hours)))
     web.on("/p.jpg", http(500), http(200, PICTURE))
     web.on("/slow.jpg", hang)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import Config
     from poisonscan.engine.shards import Context
-    from poisonscan.manifest.adoption import Adoptions
+    from poisonscan.manifest.dedup import UrlDedup
     from poisonscan.manifest.model import Manifest, Slice
     from poisonscan.records import FetchResult, Fingerprint, Published
     from poisonscan.sources.model import Picture, PictureSlice, PictureSource
@@ -58,7 +58,7 @@ class Job:
         return Recorder(self.folder, index, (ROWS, schema.SNAPSHOT_ROWS), extras, "state", context, rows)
 
 
-def from_web(part: Slice, context: Context, job: Job, manifest: Manifest, adoptions: Adoptions) -> None:
+def from_web(part: Slice, context: Context, job: Job, manifest: Manifest, adoptions: UrlDedup) -> None:
     """Fetch and fingerprint a slice of a manifest; each URL once, however many rows have it."""
     if job.done(part.index):
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from poisonscan.config import Config, as_dict
 from poisonscan.files import storage
 from poisonscan.fingerprint.decode import decoder_version
-from poisonscan.manifest.adoption import adoptions
+from poisonscan.manifest.dedup import adoptions
 from poisonscan.manifest.files import digest
 from poisonscan.manifest.planning import plan
 from poisonscan.manifest.tables import open_manifest

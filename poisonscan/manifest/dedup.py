@@ -42,7 +42,7 @@ _ROW_GROUP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Adoptions:
+class UrlDedup:
     """Which rows moved to which slice.
 
     Attributes:
@@ -66,7 +66,7 @@ class Adoptions:
             yield batch.select(MANIFEST_ROWS.names)
 
 
-def adoptions(manifest: Manifest, slices: Sequence[Slice], spill: Path) -> Adoptions:
+def adoptions(manifest: Manifest, slices: Sequence[Slice], spill: Path) -> UrlDedup:
     """Find the rows whose exact URL already occurs in an earlier slice, and move them there.
 
     Rows without a URL stay where they are. URLs are told apart by a 64-bit hash: should two collide, a row
@@ -82,7 +82,7 @@ def adoptions(manifest: Manifest, slices: Sequence[Slice], spill: Path) -> Adopt
         ManifestError: a file vanished or is damaged.
         StorageError: `spill` cannot be written or has too little room.
     """
-    found = Adoptions(str(spill / "moved.parquet"), str(spill / "adopted.parquet"))
+    found = UrlDedup(str(spill / "moved.parquet"), str(spill / "adopted.parquet"))
     made_from = identity(manifest.files, manifest.columns, tuple(slices))
     marker = Marker(spill / "adoptions.json")
     if marker.read(made_from) is None or not (Path(found.moved).is_file() and Path(found.adopted).is_file()):
@@ -91,7 +91,7 @@ def adoptions(manifest: Manifest, slices: Sequence[Slice], spill: Path) -> Adopt
     return found
 
 
-def _move(manifest: Manifest, slices: Sequence[Slice], found: Adoptions) -> int:
+def _move(manifest: Manifest, slices: Sequence[Slice], found: UrlDedup) -> int:
     """Write both tables; the number of rows that moved."""
     with _database(Path(found.moved).with_name("adoptions.duckdb")) as database:
         _find_moves(database, manifest, slices)

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from poisonscan.engine.collector import search_seldom
+from poisonscan.engine.collector import relax_gc
 from poisonscan.engine.lifeline import die_with_parent
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _LENGTH = struct.Struct(">Q")
 _spawn = multiprocessing.get_context("spawn")
 
 
-class Answer(NamedTuple):
+class CallResult(NamedTuple):
     """What became of a call.
 
     Attributes:
@@ -69,7 +69,7 @@ def pack(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[st
     return pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
 
 
-class Servant:
+class WorkerProcess:
     """One such process. Belongs to one event loop.
 
     Args:
@@ -83,9 +83,9 @@ class Servant:
 
     def __init__(self, timeout_s: float, memory: int, preload: Callable[..., object] | None) -> None:
         self._timeout_s = timeout_s
-        self._turn_to_send, self._turn_to_hear = asyncio.Lock(), asyncio.Lock()
+        self._turn_to_send, self._turn_to_receive = asyncio.Lock(), asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._calls: set[asyncio.Task[Answer]] = set()
+        self._calls: set[asyncio.Task[CallResult]] = set()
         self.gone = False
         # One thread a process: set here, since it may import numpy before `_enter` runs in it.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -99,7 +99,7 @@ class Servant:
         """Calls it was given and has not answered."""
         return len(self._calls)
 
-    async def call(self, call: Call) -> Answer:
+    async def call(self, call: Call) -> CallResult:
         """Make a call. Several may wait, and are answered in turn, also those that nobody waits for any more.
 
         Raises:
@@ -125,14 +125,14 @@ class Servant:
         self._socket.close()
         return _exit_words(self._process.exitcode)
 
-    async def _make(self, call: Call) -> Answer:
+    async def _make(self, call: Call) -> CallResult:
         async with self._turn_to_send:
             if self.gone:
                 raise GoneError
             reader, writer = self._streams or await self._open()
             writer.write(_LENGTH.pack(len(call)))
             writer.write(call)
-        async with self._turn_to_hear:
+        async with self._turn_to_receive:
             return await self._answer(reader)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -142,7 +142,7 @@ class Servant:
             raise GoneError from error
         return self._streams
 
-    async def _answer(self, reader: asyncio.StreamReader) -> Answer:
+    async def _answer(self, reader: asyncio.StreamReader) -> CallResult:
         if self.gone:
             raise GoneError
         try:
@@ -154,11 +154,11 @@ class Servant:
             answer = await self._frame(reader, self._timeout_s)
         except TimeoutError:
             self.end()
-            return Answer(None, f"the decoder took longer than {self._timeout_s:g} s")
+            return CallResult(None, f"the decoder took longer than {self._timeout_s:g} s")
         except (OSError, EOFError):
             self._process.join(_EXIT_S)
-            return Answer(None, f"the decoder died ({self.end()})")
-        return Answer(*pickle.loads(answer))  # noqa: S301 - of a process of ours
+            return CallResult(None, f"the decoder died ({self.end()})")
+        return CallResult(*pickle.loads(answer))  # noqa: S301 - of a process of ours
 
     async def _frame(self, reader: asyncio.StreamReader, seconds: float) -> bytes:
         try:
@@ -190,7 +190,7 @@ def _serve(connection: socket.socket, memory: int, _preload: Callable[..., objec
 def _enter(memory: int) -> None:
     die_with_parent()
     os.nice(_NICE)
-    search_seldom()
+    relax_gc()
     # A terminal and a service manager signal the whole group, but the parent decides when to stop.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -210,15 +210,15 @@ def _made(connection: socket.socket, length: int) -> bytes:
     """Receive a call and make it; the frame of its answer, or of words for whatever it raised."""
     try:
         function, args, kwargs = pickle.loads(_read(connection, length))  # noqa: S301 - of our parent
-        return _frame(Answer(function(*args, **kwargs)))
+        return _frame(CallResult(function(*args, **kwargs)))
     except MemoryError:
         reason = "the decoder ran out of its memory limit"
-    except Exception as error:  # noqa: BLE001 - the door: what a decoder raises on hostile bytes is unbounded
+    except Exception as error:  # noqa: BLE001 - what a decoder raises on hostile bytes is unbounded
         reason = f"{type(error).__name__}: {error}"[:300]
-    return _frame(Answer(None, reason))
+    return _frame(CallResult(None, reason))
 
 
-def _frame(answer: Answer) -> bytes:
+def _frame(answer: CallResult) -> bytes:
     data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(data)) + data
 

@@ -59,7 +59,7 @@ class Tools(NamedTuple):
     rng: Random
 
 
-class Pursuit:
+class FetchJob:
     """One URL on its way to a result: attempts, and the redirects within each.
 
     It goes from turn to turn: what needs a turn at another host, or at one that is paced, is left for the
