@@ -14,7 +14,7 @@ BASE := $(VENV)/.installed-base
 EVERYTHING := $(VENV)/.installed-everything
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench nightly clean
+.PHONY: help setup demo test check lint bench nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: $(BASE) ## install the base alone, then poison a loopback web and see it f
 
 test: $(EVERYTHING) lint ## every check that CI runs: lint, then the tests with branch coverage
 	$(BIN)/pytest --numprocesses=auto --dist=loadfile --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+
+check: $(EVERYTHING) lint ## what to run while you work: lint and the quick tests, in two minutes
+	$(BIN)/pytest --quiet --numprocesses=auto -m "not slow"
 
 lint: $(EVERYTHING) ## ruff, mypy --strict and the layers of the imports
 	$(BIN)/ruff check

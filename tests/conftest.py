@@ -10,6 +10,34 @@ from hypothesis import settings
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
 
+SLOW = frozenset(
+    {
+        *(
+            "authenticity",
+            "benchmarks",
+            "cli",
+            "compare",
+            "diffusion",
+            "embed",
+            "engine",
+            "explorer",
+            "fetch",
+        ),
+        *("hunt", "redteam", "registry", "reporting", "stages", "stages_calibrate", "stages_diff"),
+        *("stages_export", "stages_judging", "store"),
+    }
+)
+"""Folders of tests that start processes, servers or models, or judge many pictures; not in `make check`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes its time, by folder."""
+    root = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(root).parts[0] in SLOW | {"test_pipelines.py"}:
+            item.add_marker("slow")
+
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
