@@ -48,7 +48,8 @@ def luma_plane(reading: Reading, toning: Toning, texture: Array, gain: float) ->
     chroma = on_luma(coarse.chroma)[:, *cells]
     contrast = within(deviation(expected) / max(deviation(known), _LEAST_CONTRAST), _GAINS)
     busy = hypotenuse(activity(coarse.luma)[cells], smoothed(texture))
-    clipping = _clipping(expected, contrast * chroma, contrast * texture)
+    cut = _beyond_ends(expected, _toned_chroma(reading, toning), contrast * texture)
+    clipping = np.maximum(cut - _beyond_ends(known, chroma, texture), 0)
     model = LUMA.between(unrest(expected - known, gain)) if reading.exact else LUMA
     difference = toning.left.copy()
     if contrast > _STRETCHED:
@@ -116,11 +117,21 @@ def activity_of(picture: Grids) -> Array:
     return hypotenuse(activity(picture.luma), smoothed(on_luma_cells(picture.texture)))
 
 
-def _clipping(luma: Array, chroma: Array, texture: Array) -> Array:
-    """By how much clipping at black and white may move the mean of a cell, grey levels.
+def _toned_chroma(reading: Reading, toning: Toning) -> Array:
+    """(2, rows, columns): what the model makes of the old chroma, on the luma cells in common."""
+    colours = toning.colours
+    everywhere = reading.coarse.chroma.copy()
+    everywhere[:, *colours.cells] = colours.expected
+    cells: Array = on_luma(everywhere)[:, reading.fit.rows, reading.fit.columns]
+    return cells
+
+
+def _beyond_ends(luma: Array, chroma: Array, texture: Array) -> Array:
+    """By how much a cell's pixels lie beyond black and white, grey levels in the mean, summed over both ends.
 
     A tone curve that pushes part of a cell's pixels over the end moves the mean less than the curve
-    says. For pixels spread normally around the mean by `texture`, the part cut off is known.
+    says. For pixels spread normally around the mean by `texture`, the part cut off is known. Pure colours lie
+    at the ends as they are: only by what lies beyond them more than before may clipping move a cell.
     """
     blue_difference, red_difference = chroma
     red = luma + 1.402 * red_difference
