@@ -119,7 +119,7 @@ def tone_of(known: Array, toning: Toning) -> Tone:
     towards = moved.reshape(2, -1).mean(axis=1).tolist()
     return Tone(
         lightness=mean(toning.luma) - mean(known),
-        shift=_rms(toning.luma - known),
+        shift=_rms(toning.luma / toning.shade - known),  # what light moved counts as shade
         contrast=after / before if before >= _FLAT else 1.0,
         saturation=factor,
         vivid=max(factor - 1, 0.0) * _rms(*colours.known),
