@@ -278,6 +278,8 @@ class Fingerprint:
             loaders show what the grids above hold, None where that was not looked at (older snapshots).
         fine: FINE_SIDE x FINE_SIDE bytes: twice the rms deviation of luma within working pixels. None where
             the picture was decoded at less than its full size, and in older snapshots.
+        colours: that the file uses, up to 256 and not of grey alone. None where there are more, and in older
+            snapshots.
     """
 
     sha256: str
@@ -294,6 +296,7 @@ class Fingerprint:
     md5: str | None = None
     renderings: bytes | None = field(default=None, repr=False)
     fine: bytes | None = field(default=None, repr=False)
+    colours: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

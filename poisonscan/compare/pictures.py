@@ -45,8 +45,10 @@ _FAR_OFF = 1.5  # of the misfit up to which it is the same picture: beyond, a cl
 _RESTLESS = 0.25  # score from which it is asked whether a picture is warped: none that were had less than 0.4
 _BY_LIGHT = 0.5  # of the misfit that the fine model must leave for the pictures to lie as they are
 _CLEARLY = 1.5  # local score of a stamp under strong toning
-_PALETTED = frozenset({"GIF", "PNG"})
-_PALETTE_ENERGY = 2.5  # 256 colours for a photo move single cells: 1 of 110 reaches 1.4 times a threshold
+_PALETTE = 256  # colours, the most that are counted
+_MANY = 1 << 24  # of a picture whose colours are not
+_COARSEST = 64  # colours from which on no threshold is raised further
+_ROUNDED = 1.6, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def measure(
         detail: gives that of the new picture while it is at hand; asked only where the pictures do not
             agree as they are. Without it what lies across the old cells is interpolated.
     """
-    settings = _for_format(old.format, new.format, settings)
+    settings = _for_colours(old.colours, new.colours, settings)
     before, after = unpack(old), unpack(new)
     plain = Reading(as_they_are(before.luma, after.luma), before, after)
     close = close_scores(before, after, settings)
@@ -204,12 +206,24 @@ def _reduction(reading: Reading, old: Fingerprint, new: Fingerprint) -> int:
     return 1 << max(round(math.log2(now / then)), 0)
 
 
-def _for_format(old: str, new: str, settings: CompareSettings) -> CompareSettings:
-    """The settings, with higher thresholds for a picture that may have been reduced to a palette."""
-    if new == old or new not in _PALETTED:
+def _for_colours(old: int | None, new: int | None, settings: CompareSettings) -> CompareSettings:
+    """The settings, with higher thresholds where one of the pictures is the other reduced to few colours.
+
+    What 256 colours cost a photo is chroma, of its rarer colours. Of fewer, luma suffers too: the energy of
+    what rounding leaves grows as they are fewer. Drawings that never had more are no reduced photos.
+
+    Args:
+        old: the colours of the picture as it was, `Fingerprint.colours`.
+        new: those it has now.
+        settings: for pictures of any number of colours.
+    """
+    fewest = min(old or _MANY, new or _MANY)
+    if old == new or (fewest == old and old < _COARSEST):
         return settings
-    energies = [item.name for item in dataclasses.fields(settings) if "energy" in item.name]
-    raised: Any = {name: _PALETTE_ENERGY * getattr(settings, name) for name in energies}
+    fewer = (_PALETTE / max(fewest, _COARSEST)) ** (2 / 3) if fewest == new else 1.0
+    luma, chroma = (fewer * factor for factor in _ROUNDED)
+    names = [item.name for item in dataclasses.fields(settings) if "energy" in item.name]
+    raised: Any = {name: getattr(settings, name) * (chroma if "chroma" in name else luma) for name in names}
     return dataclasses.replace(settings, **raised)
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_MOST_COLOURS = 256  # of a palette
+_COLOURED_MODES = frozenset({"P", "RGB", "RGBA"})
+
+
 @cache
 def decoder_version() -> str:
     """Name and version of what turns bytes into pixels here; recorded beside every fingerprint."""
@@ -73,6 +77,7 @@ class Decoded:
         width, height: as stored, pixels.
         shown: its renderings, the main one first; one for nearly all files.
         body: the bytes.
+        colours: as in `Fingerprint`.
     """
 
     digests: Mapping[str, str]
@@ -83,6 +88,7 @@ class Decoded:
     height: int
     shown: tuple[Shown, ...]
     body: bytes = field(repr=False)
+    colours: int | None = None
 
     @property
     def main(self) -> Shown:
@@ -158,6 +164,7 @@ def _remembered(
         texture=texture,
         decoder=decoder_version(),
         renderings=_differing(picture, b"".join(grids), others) if others else b"",
+        colours=picture.colours,
     )
 
 
@@ -207,6 +214,7 @@ def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | Dec
             format=image_format,
             width=width,
             height=height,
+            colours=few_colours(image),  # before an animation is moved on
             shown=_shown(image, width, height),
             body=body,
         )
@@ -227,6 +235,25 @@ def _measured(
     # Takes two thirds of the time of np.asarray.
     pixels = np.frombuffer(working.tobytes(), np.uint8).reshape(working.height, working.width, 3)
     return Shown(rendering, orientation, means_of(pixels, extent), pixels, extent)
+
+
+def few_colours(image: Image.Image) -> int | None:
+    """How many colours a picture uses, if these are at most 256 and not shades of grey alone; else None.
+
+    Counted, whatever the container: a photo reduced to a palette has no more of them once it is stored as
+    RGB. Of other pictures the count ends with the 257th colour, after a few rows. Grey has 256 levels at the
+    most, which is all that it needs.
+    """
+    if image.mode not in _COLOURED_MODES:
+        return None
+    used = image.getcolors(_MOST_COLOURS)
+    if used is None:
+        return None
+    colours = [colour for _, colour in used]
+    palette = image.getpalette("RGB") if image.mode == "P" else None
+    if palette is not None:
+        colours = [tuple(palette[3 * index : 3 * index + 3]) for index in colours]
+    return None if all(len(set(colour[:3])) <= 1 for colour in colours) else len(colours)
 
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:

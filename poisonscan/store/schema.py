@@ -52,6 +52,7 @@ FINGERPRINT = [
     pa.field("texture", pa.binary()),
     pa.field("decoder", pa.string()),
     pa.field("renderings", pa.binary()),
+    pa.field("colours", pa.int16()),
 ]
 JUDGEMENT = [
     pa.field("verdict", pa.string(), nullable=False),
@@ -68,7 +69,18 @@ JUDGEMENT = [
     pa.field("weak_baseline", pa.bool_()),
     pa.field("turn", pa.int8()),
 ]
-LATER = frozenset({"toned", "tone_strength", "tone_hue", "renderings", "rendering", "weak_baseline", "turn"})
+LATER = frozenset(
+    {
+        "toned",
+        "tone_strength",
+        "tone_hue",
+        "renderings",
+        "colours",
+        "rendering",
+        "weak_baseline",
+        "turn",
+    }
+)
 """Columns that snapshots and runs of an earlier version may lack."""
 
 SNAPSHOT_ROWS = pa.schema(
