@@ -162,7 +162,7 @@ def measure(
         return found
     picture = after if detail is None else detail(_reduction(plain, old, new))
     reading = masked(before, picture, shapes, settings)
-    # What agrees as it is, and a pattern over the whole, need no mask: only one that hides something explains.
+    # What agrees as it is, or lies under a pattern, needs no mask: only one that hides something explains.
     as_it_was = found.close is not None or found.blended
     if reading is None or (as_it_was and not hides_much(reading, before)):
         return found

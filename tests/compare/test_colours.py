@@ -75,9 +75,9 @@ def test_the_container_alone_moves_no_score(seed: int) -> None:
     with Image.open(stream) as image:
         as_png = seen(body(image.copy()))
     assert as_png.format == "PNG"
-    if as_png.luma == as_jpeg.luma and as_png.chroma == as_jpeg.chroma and as_png.texture == as_jpeg.texture:
-        one, other = (compare_pictures(original(seed), new, SETTINGS) for new in (as_jpeg, as_png))
-        assert (one.verdict, one.score, one.boxes) == (other.verdict, other.score, other.boxes)
+    assert (as_png.luma, as_png.chroma, as_png.texture) == (as_jpeg.luma, as_jpeg.chroma, as_jpeg.texture)
+    one, other = (compare_pictures(original(seed), new, SETTINGS) for new in (as_jpeg, as_png))
+    assert (one.verdict, one.score, one.boxes) == (other.verdict, other.score, other.boxes)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
