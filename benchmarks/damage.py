@@ -100,8 +100,8 @@ class StopAfter(Silent):
 
     def advance(self, counts: Any) -> None:  # noqa: ANN401 - rows by label
         """Count down."""
-        self._left -= sum(counts.values())
-        if self._left <= 0:
+        before, self._left = self._left, self._left - sum(counts.values())
+        if before > 0 >= self._left:  # once: a second signal ends the process
             os.kill(os.getpid(), signal.SIGTERM)
 
 

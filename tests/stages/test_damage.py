@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from poisonscan.engine.shards import ShardDone, interrupted
 from poisonscan.errors import InterruptedRunError, SnapshotInvalidError, StorageError
 from poisonscan.stages import rows as working
 from poisonscan.stages.snapshot import take
@@ -16,32 +15,55 @@ from poisonscan.stages.snapshot.take import snapshot_images
 from poisonscan.stages.verify import verify
 from poisonscan.stages.watch import Silent
 from poisonscan.store.folder import journal_path
+from poisonscan.store.journal import rows_in_journal
 from poisonscan.store.receipts import receipt_path
 
 from .test_loop import copied
 from .world import draw_pictures, leftovers, offline, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-PICTURES, SHARD_ROWS = 60, 25
+    from poisonscan.engine.shards import Event, Task
+
+PICTURES, SHARD_ROWS, BEGUN = 60, 25, 10
 
 
 class Told(Silent):
-    """Keeps what a person is told, and interrupts the run once so many rows are done."""
+    """Keeps what a person is told."""
 
-    def __init__(self, stop_after: int = PICTURES + 1) -> None:
+    def __init__(self) -> None:
         self.notes: list[str] = []
-        self._left = stop_after
-
-    def advance(self, counts: Mapping[str, int]) -> None:
-        self._left -= sum(counts.values())
-        if self._left <= 0:
-            os.kill(os.getpid(), signal.SIGTERM)
 
     def note(self, words: str) -> None:
         self.notes.append(words)
+
+
+class Asked:
+    """The context of a task that is told to stop when it is about to take one more picture than these."""
+
+    share = 1
+
+    def __init__(self, pictures: int) -> None:
+        self._left = pictures
+
+    def advance(self, counts: Mapping[str, int]) -> None:
+        pass
+
+    def stopping(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+class StoppedInShard1:
+    """An engine in this process that is stopped at a place that does not depend on how fast it works."""
+
+    def run(self, task: Task[Any], shards: Sequence[Any]) -> Iterator[Event[Any]]:
+        for shard in shards[:2]:
+            task(shard, Asked(PICTURES if shard.index == 0 else BEGUN))
+            yield ShardDone(shard)
+        raise interrupted()
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +73,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def take_it(images: Path, out: Path, stop_after: int = PICTURES + 1) -> list[str]:
+def take_it(images: Path, out: Path) -> list[str]:
     """Take or go on with the snapshot; what a person is told."""
-    told = Told(stop_after)
+    told = Told()
     snapshot_images(images, out, keep_bytes=True, config=offline(SHARD_ROWS), watch=told)
     return told.notes
 
@@ -69,10 +91,13 @@ def right(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, l
 def begun(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One shard is done, the second has a journal."""
     out = tmp_path_factory.mktemp("begun") / "then"
-    with pytest.raises(InterruptedRunError):
-        take_it(images, out, SHARD_ROWS + 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(working, "_engine", lambda _: StoppedInShard1())
+        with pytest.raises(InterruptedRunError):
+            take_it(images, out)
     assert receipt_path(out, "rows", 0).exists()
-    assert journal_path(out, "rows", 1).stat().st_size > 4096
+    found = [batch.num_rows for batch in rows_in_journal(journal_path(out, "rows", 1))]
+    assert sum(found) == BEGUN
     assert not journal_path(out, "rows", 2).exists()
     return out
 

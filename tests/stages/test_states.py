@@ -213,8 +213,8 @@ class StopAfter(Silent):
         self.notes: list[str] = []
 
     def advance(self, counts: Mapping[str, int]) -> None:
-        self._left -= sum(counts.values())
-        if self._left <= 0:
+        before, self._left = self._left, self._left - sum(counts.values())
+        if before > 0 >= self._left:  # once: a second signal ends the process
             os.kill(os.getpid(), signal.SIGTERM)
 
     def note(self, words: str) -> None:
