@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poisonscan.errors import ManifestError, SnapshotInvalidError
@@ -41,11 +42,7 @@ class KeptBytes:
         names = [path.name for path in sorted((self.root / "rows").glob("[0-9]*.parquet"))]
         if not any((self.root / "bytes" / name).exists() for name in names):
             raise ManifestError(f"snapshot {self.root} kept no pictures; take it again with --keep-bytes")
-        slices, row = [], 0
-        for index, name in enumerate(names):
-            count = pq.read_metadata(self.root / "rows" / name).num_rows
-            slices.append(PictureSlice(index, row, count, (name,)))
-            row += count
+        slices = [_slice(self.root / "rows" / name, index) for index, name in enumerate(names)]
         return PicturePlan(tuple(slices))
 
     def rows(self, part: PictureSlice) -> list[int]:
@@ -74,6 +71,14 @@ class KeptBytes:
         for rows in by_digest.values():
             for row in rows:
                 yield Picture(_ref(row), None, row["reason"] or f"the snapshot has it as {row['state']}")
+
+
+def _slice(path: Path, index: int) -> PictureSlice:
+    """A part as a slice. Its rows need not follow each other: those of one URL are in one part."""
+    numbers = read_part(path, ["row"])["row"]
+    span = pc.min_max(numbers).as_py()
+    first, last = (span["min"], span["max"]) if len(numbers) else (0, -1)
+    return PictureSlice(index, first, len(numbers), (path.name,), last=last)
 
 
 def _bodies(path: Path) -> Iterator[tuple[str, bytes]]:

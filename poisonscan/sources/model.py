@@ -35,10 +35,11 @@ class PictureSlice:
 
     Attributes:
         index: position among the slices, from 0.
-        first_row: row number of its first picture.
+        first_row: its lowest row number.
         count: number of rows, those without a picture included.
         names: what its source needs to find them: relative paths, or the name of one shard.
         start: rows to skip within that shard.
+        last: its highest row number, where its numbers do not follow each other.
     """
 
     index: int
@@ -46,11 +47,17 @@ class PictureSlice:
     count: int
     names: tuple[str, ...]
     start: int = 0
+    last: int | None = None
 
     @property
     def rows(self) -> range:
         """Its row numbers, where a source numbers its pictures in the order in which it is read."""
         return range(self.first_row, self.first_row + self.count)
+
+    @property
+    def last_row(self) -> int:
+        """Its highest row number."""
+        return self.first_row + self.count - 1 if self.last is None else self.last
 
 
 @dataclass(frozen=True, slots=True)

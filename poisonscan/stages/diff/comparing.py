@@ -6,7 +6,6 @@ NEW are still at hand, they are read once more, since a picture that is at hand 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,22 +58,21 @@ class AtHand:
 
     Attributes:
         source: reads them.
-        slices: of it, in the order of their rows.
+        slices: of it.
     """
 
     source: PictureSource
     slices: tuple[PictureSlice, ...]
 
     def among(self, first: int, last: int) -> AtHand:
-        """The slices that hold any of these rows: a folder's hold the names of all its files."""
-        begin = bisect_right(self.slices, first, key=lambda part: part.first_row) - 1
-        end = bisect_right(self.slices, last, key=lambda part: part.first_row)
-        return AtHand(self.source, self.slices[max(begin, 0) : end])
+        """The slices that may hold any of these rows: a folder's hold the names of all its files."""
+        parts = (part for part in self.slices if part.first_row <= last and first <= part.last_row)
+        return AtHand(self.source, tuple(parts))
 
     def read(self, rows: Mapping[int, object]) -> Iterator[Picture]:
         """The pictures of these rows, in the order of the slices."""
         for part in self.slices:
-            wanted = sum(part.first_row <= row < part.first_row + part.count for row in rows)
+            wanted = sum(row in rows for row in self.source.rows(part))
             for picture in self.source.read(part) if wanted else ():
                 if picture.ref.row in rows:
                     yield picture

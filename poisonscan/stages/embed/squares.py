@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -14,7 +14,7 @@ from poisonscan.files import storage
 from poisonscan.hunt.model import SIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,23 +29,72 @@ def pixels_path(folder: Path, index: int) -> Path:
     return folder / PIXELS / f"{index:05d}.npy"
 
 
-def open_pixels(folder: Path, index: int, rows: int) -> Bytes:
-    """The pictures of a shard, shape (rows, SIDE, SIDE, 3), to be written to; black where nothing is yet.
+def places_of(rows: Collection[int]) -> dict[int, int]:
+    """The place of each row of a shard in its file of pixels.
+
+    Row numbers of a shard need not follow each other: a snapshot keeps the rows of one URL in one shard.
+    """
+    return {row: place for place, row in enumerate(sorted(rows))}
+
+
+@dataclass(frozen=True)
+class Squares:
+    """The file of a shard while it is being filled.
+
+    Attributes:
+        path: of the file.
+        pixels: what is in it, shape (rows, SIDE, SIDE, 3); black where nothing is yet.
+        places: see `places_of`.
+    """
+
+    path: Path
+    pixels: np.memmap[Any, np.dtype[np.uint8]]
+    places: Mapping[int, int]
+
+    def put(self, row: int, square: Bytes) -> None:
+        """Put the pixels of a row at their place."""
+        self.pixels[self.places[row]] = square
+
+    def sync(self) -> None:
+        """Wait until all pixels are on the disk.
+
+        Raises:
+            StorageError: the disk did not take them.
+        """
+        with storage(self.path):
+            self.pixels.flush()
+
+
+def open_squares(folder: Path, index: int, rows: Collection[int], *, begun: bool) -> Squares:
+    """Open the file of a shard, or begin it.
+
+    Args:
+        folder: the run folder.
+        index: the shard.
+        rows: the numbers of all its rows.
+        begun: whether some of its rows are done, whose pixels must be there.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written, or pixels that must be there are not.
     """
-    path, shape = pixels_path(folder, index), (rows, SIDE, SIDE, 3)
+    path, shape = pixels_path(folder, index), (len(rows), SIDE, SIDE, 3)
     with storage(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            try:
-                found = open_memmap(path, mode="r+")
-                if found.shape == shape:
-                    return found
-            except (ValueError, EOFError):
-                pass  # killed before the header was written whole: nothing is in it yet
-        return open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        found = _opened(path, shape)
+        if found is None:
+            if begun:  # black pictures would pass for what was seen
+                raise StorageError(f"{path} is missing or damaged; start the hunt again with another --out")
+            found = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    return Squares(path, found, places_of(rows))
+
+
+def _opened(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]] | None:
+    """What an earlier attempt left, if it is whole."""
+    try:
+        found = open_memmap(path, mode="r+")
+    except (FileNotFoundError, ValueError, EOFError):
+        return None  # or killed before the header was written whole
+    return found if (found.shape, found.dtype) == (shape, np.uint8) else None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from poisonscan.fetch.url import domain_of
 from poisonscan.hunt.model import SIDE
 from poisonscan.records import DecodeFailure, Verdict
 from poisonscan.stages.embed.decoders import decoders, encoder
-from poisonscan.stages.embed.squares import open_pixels
+from poisonscan.stages.embed.squares import open_squares
 from poisonscan.stages.recorder import Recorder
 from poisonscan.store import schema
 from poisonscan.store.receipts import is_done
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from poisonscan.config import Config
     from poisonscan.embed.encoder import Encoder, Spec
     from poisonscan.engine.shards import Context
-    from poisonscan.hunt.model import Bytes
     from poisonscan.sources import Picture, PictureSlice, PictureSource
     from poisonscan.stages.embed.decoders import Decoders
     from poisonscan.stages.embed.descriptions import Descriptions
+    from poisonscan.stages.embed.squares import Squares
     from poisonscan.store.rows import Row
 
 VECTORS = "vectors"
@@ -76,8 +76,7 @@ class _Pass:
     tools: Decoders
     recorder: Recorder
     context: Context
-    first_row: int
-    squares: Bytes | None
+    squares: Squares | None
     waiting: list[_Seen] = field(default_factory=list)
     encoding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -102,7 +101,7 @@ class _Pass:
             return
         row |= {"state": schema.DECODED, "width": seen.width, "height": seen.height}
         if self.squares is not None:
-            self.squares[row["row"] - self.first_row] = pixels_of(seen.square, SIDE)
+            self.squares.put(row["row"], pixels_of(seen.square, SIDE))
         self.waiting.append(_Seen(row, seen))
         if len(self.waiting) >= self.job.config.embed.batch_rows:
             full, self.waiting = self.waiting, []
@@ -131,14 +130,16 @@ def embed_shard(part: PictureSlice, context: Context, job: Job) -> None:
     tools = decoders(job.config.run.workers, job.config.decode)
     model = encoder(job.spec, job.config.embed) if job.spec else None
     job.describing.of("", None)  # reads the table: its faults are to show before anything is written
-    squares = open_pixels(job.folder, part.index, part.count) if job.squares else None
     kind = VECTORS, schema.EMBEDDED
     rows = job.source.rows(part)
     recorder = Recorder(job.folder, part.index, kind, None, "state", context, rows)
     done = recorder.done()
+    squares = open_squares(job.folder, part.index, rows, begun=bool(done)) if job.squares else None
     pictures = (picture for picture in job.source.read(part) if picture.ref.row not in done)
-    work = _Pass(job, model, tools, recorder, context, part.first_row, squares)
+    work = _Pass(job, model, tools, recorder, context, squares)
     tools.run(lambda: work.run(pictures))
+    if squares is not None:
+        squares.sync()
     recorder.finish()
 
 

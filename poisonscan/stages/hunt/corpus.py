@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poisonscan.hunt.model import Corpus
-from poisonscan.stages.embed.squares import PIXELS, ShardedPixels
+from poisonscan.stages.embed.squares import PIXELS, ShardedPixels, places_of
 from poisonscan.stages.embed.task import VECTORS
 from poisonscan.store import schema
 from poisonscan.store.parts import read_part
@@ -84,7 +84,8 @@ def _places(
     """Shard and place there of every decoded row."""
     found = [np.empty((0, 2), np.int64)]
     for index, whole, part in zip(indexes, tables, decoded, strict=True):
-        place = part["row"].to_numpy() - (pc.min(whole["row"]).as_py() or 0)
+        places = places_of(whole["row"].to_pylist())
+        place = np.array([places[row] for row in part["row"].to_pylist()], np.int64)
         found.append(np.stack([np.full(len(place), index), place], axis=1))
     return np.concatenate(found)
 
