@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from poisonscan.engine.local import LocalEngine
 from poisonscan.engine.ray import RayEngine
 from poisonscan.engine.shards import Progress
-from poisonscan.errors import IncompleteError, StorageError
+from poisonscan.errors import IncompleteError, RunMismatchError, StorageError
 from poisonscan.extras import require
 from poisonscan.files import storage
 from poisonscan.stages.completion import Step, Traces, enough, may_be_asked_again, next_step, unanswered
@@ -172,6 +172,29 @@ def close_rows(
     folder.update(state=FINISHED if complete else INCOMPLETE, parts=done.digests, **facts)
     if complete:
         remove_receipts(folder.path, kind)
+
+
+def require_complete(
+    folder: Folder, counts: Mapping[str, int], config: Config, *, also_missing: int = 0
+) -> None:
+    """Refuse to call a finished run finished under settings by which too many of its rows lack an answer.
+
+    Args:
+        folder: of the run, which is not opened again.
+        counts: its rows by label.
+        config: says how many rows may lack an answer.
+        also_missing: see `close_rows`.
+
+    Raises:
+        RunMismatchError: too many do.
+    """
+    missing, rows = unanswered(counts) + also_missing, sum(counts.values())
+    if not enough(missing, rows, config.judge.max_lost):
+        raise RunMismatchError(
+            f"{folder.path} was finished although {missing:,} of its {rows:,} rows lack an answer or a "
+            f"baseline, more than --max-lost {config.judge.max_lost:g} accepts now, and what is finished is "
+            "not opened again; repeat the old command or choose another --out"
+        )
 
 
 def _prepare(folder: Path, work: Work[X], watch: Watch, *, ask_again: bool) -> Counter[int]:

@@ -15,7 +15,7 @@ import pytest
 
 from poisonscan.cli import main
 from poisonscan.config import Config, FetchSettings, JudgeSettings, RunSettings
-from poisonscan.errors import InterruptedRunError, SnapshotInvalidError, UsageError
+from poisonscan.errors import InterruptedRunError, RunMismatchError, SnapshotInvalidError, UsageError
 from poisonscan.records import Group, group_of
 from poisonscan.redteam.sites import Behaviour
 from poisonscan.redteam.web import LyingWeb
@@ -248,6 +248,34 @@ def test_rows_asked_again_may_be_interrupted_too(web: PartlyDown, manifest: str,
     assert set((web.requests - asked).values()) == {1}
     assert {url.split("/")[2] for url in web.requests - asked} == {"www.stable.test"}
     assert verify(then) == []
+
+
+def test_what_is_finished_is_not_called_so_by_a_stricter_share(
+    web: PartlyDown, manifest: str, tmp_path: Path
+) -> None:
+    then, now, sealed = tmp_path / "then", tmp_path / "now", tmp_path / "sealed"
+    snapshot(manifest, then, config=settings(web))
+    web.down = frozenset({"www.reencode.test"})
+    lost = PLAN[Behaviour.REENCODE] / ROWS
+    check(then, now, config=settings(web))
+    snapshot(manifest, sealed, config=settings(web))
+    kept = [(now / "run.json").read_bytes(), (sealed / "snapshot.json").read_bytes()]
+    for accepted in (settings(web), settings(web, lost)):
+        assert check(then, now, config=accepted).details["already_finished"]
+        assert snapshot(manifest, sealed, config=accepted).details["already_finished"]
+    stricter = settings(web, lost - 0.01)
+    words = (
+        f"although 2 of its {ROWS} rows lack an answer.*more than --max-lost 0.15.* repeat the old command"
+    )
+    for again in (
+        lambda: check(then, now, config=stricter),
+        lambda: snapshot(manifest, sealed, config=stricter),
+    ):
+        with pytest.raises(RunMismatchError, match=words) as caught:
+            again()
+        assert caught.value.exit_code == 2
+    assert snapshot(manifest, sealed, seal_incomplete=True, config=stricter).exit_code == 0
+    assert [(now / "run.json").read_bytes(), (sealed / "snapshot.json").read_bytes()] == kept
 
 
 def test_only_failed_takes_a_run_of_the_same_snapshot(web: PartlyDown, manifest: str, tmp_path: Path) -> None:

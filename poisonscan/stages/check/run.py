@@ -34,7 +34,7 @@ from poisonscan.stages.check.vantage_run import (
 )
 from poisonscan.stages.common import Summary, counts_on_disk, pace, versions
 from poisonscan.stages.completion import enough, unanswered
-from poisonscan.stages.rows import Done, Work, close_rows, progress_of, work_through
+from poisonscan.stages.rows import Done, Work, close_rows, progress_of, require_complete, work_through
 from poisonscan.stages.sealed import finished_snapshot, rows_parts
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import (
@@ -131,7 +131,8 @@ def check(
             snapshot.
         SettingsError: a vantage cannot ask as it is set.
         SnapshotInvalidError: the snapshot is unfinished, damaged or altered, or not signed as it must be.
-        RunMismatchError: `out` was started from another snapshot, selection or evidence.
+        RunMismatchError: `out` was started from another snapshot, selection or evidence, or was finished
+            with more rows without an answer than are accepted now.
         IncompleteError: interrupted, or the disk is full; the same call continues.
     """
     started = time.monotonic()
@@ -141,7 +142,10 @@ def check(
     selection = replace(selection, seed=_seed(selection, out))
     with open_folder(out, RUN_DOCUMENT, _identity(snapshot, document, selection, config, known)) as folder:
         done, lacking = None, list[str]()
-        if not folder.finished:
+        if folder.finished:
+            weak = weak_rows(out) if config.judge.strict_baseline else 0
+            require_complete(folder, folder.document["counts"], config, also_missing=weak)
+        else:
             for part in rows_parts(snapshot, document)[:1]:
                 known_of = part.read(["essence", "renderings"])
                 lacking = lacks(known_of["essence"].to_pylist(), known_of.column_names)

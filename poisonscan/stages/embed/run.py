@@ -22,7 +22,7 @@ from poisonscan.stages.diff.sides import Kind
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.origin import origin
 from poisonscan.stages.embed.task import VECTORS, Job, embed_shard
-from poisonscan.stages.rows import Done, Work, close_rows, progress_of, work_through
+from poisonscan.stages.rows import Done, Work, close_rows, progress_of, require_complete, work_through
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import INCOMPLETE, Folder, open_folder
 from poisonscan.store.parts import read_part
@@ -112,7 +112,8 @@ def embed_pictures(
 
     Raises:
         UsageError: the source, the encoder or the captions cannot be used.
-        RunMismatchError: `out` was started with something else.
+        RunMismatchError: `out` was started with something else, or was finished with more rows without a
+            picture than are accepted now.
         IncompleteError: interrupted, or the disk is full; the same call continues.
     """
     started = time.monotonic()
@@ -120,7 +121,9 @@ def embed_pictures(
     todo = embedding_of(source, out, encoder, kind=kind, describing=describing)
     with open_folder(out, EMBED_DOCUMENT, {"command": "embed", **todo.identity(config)}) as folder:
         done = None
-        if not folder.finished:
+        if folder.finished:
+            require_complete(folder, counts_on_disk(out, VECTORS, "state"), config)
+        else:
             done = embed_missing(folder, todo, config, watch, squares=False)
             close_rows(folder, done, VECTORS, config, finished_at=now(), width=_width(folder))
         summary = _summary(folder, time.monotonic() - started, done, config)

@@ -36,7 +36,7 @@ from poisonscan.stages.embed.task import VECTORS
 from poisonscan.stages.hunt.corpus import Loaded, load
 from poisonscan.stages.hunt.found import forget_found, found_path, read_found, write_found
 from poisonscan.stages.hunt.writing import write_findings
-from poisonscan.stages.rows import Done, close_rows, progress_of
+from poisonscan.stages.rows import Done, close_rows, progress_of, require_complete
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, SETTLED, Folder, open_folder, read_document
 
@@ -76,7 +76,8 @@ def hunt_dataset(
 
     Raises:
         UsageError: the source, the encoder or the captions cannot be used, or no detector can work.
-        RunMismatchError: `out` was started with something else.
+        RunMismatchError: `out` was started with something else, or was finished with more rows without a
+            picture than are accepted now.
         IncompleteError: interrupted, or the disk is full; the same call continues.
     """
     started = time.monotonic()
@@ -89,6 +90,8 @@ def hunt_dataset(
     _refuse_idle(chosen, vectors=bool(encoder) or job.embedding is None, pixels=job.embedding is not None)
     with open_folder(out, RUN_DOCUMENT, identity) as folder:
         if folder.finished:
+            if job.embedding is not None:  # else the rows are not its own
+                require_complete(folder, folder.document["counts"], config)
             return _summary_of(folder)
         done = None
         if job.embedding is not None:

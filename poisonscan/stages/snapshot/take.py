@@ -20,7 +20,7 @@ from poisonscan.sources.images import ImageFolder
 from poisonscan.sources.img2dataset import Img2datasetShards
 from poisonscan.stages.common import Summary, pace, versions
 from poisonscan.stages.completion import enough, unanswered
-from poisonscan.stages.rows import Done, Work, progress_of, work_through
+from poisonscan.stages.rows import Done, Work, progress_of, require_complete, work_through
 from poisonscan.stages.snapshot import remember
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import FINISHED, INCOMPLETE, SNAPSHOT_DOCUMENT, Folder, open_folder
@@ -64,7 +64,8 @@ def snapshot(
 
     Raises:
         ManifestError: the manifest cannot be used.
-        RunMismatchError: `out` was started from another manifest or with other options.
+        RunMismatchError: `out` was started from another manifest or with other options, or was sealed with
+            more rows without a picture than are accepted now.
         IncompleteError: interrupted, or the disk is full; the same call continues.
     """
     manifest = open_manifest(source, columns)
@@ -204,6 +205,8 @@ def _take(
     started = time.monotonic()
     with open_folder(out, SNAPSHOT_DOCUMENT, {**identity, "shard_rows": config.run.shard_rows}) as folder:
         if folder.finished:
+            if not seal_incomplete:
+                require_complete(folder, folder.document["counts"], config)
             return _summary(folder, time.monotonic() - started, None, config)
         again = folder.state == INCOMPLETE
         _note_start(folder, config)
