@@ -3,7 +3,8 @@
 A trainer's loader drops transparency or lays it over a colour, cuts 16 bits off or shifts them. Who controls
 a file can show each loader another picture, so each rendering of the new file is compared with the same one
 of the old file. A file that all loaders agree on shows nothing that the old one did not, if it shows any of
-its renderings: that is what an honest conversion to JPEG does.
+its renderings: that is what an honest conversion to JPEG does. Nor does one
+of which loaders show but the plain ground in other colours.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from poisonscan.compare.cutout import is_cut_out
 from poisonscan.compare.pictures import compare_pictures
 from poisonscan.fingerprint.variants import variants
 from poisonscan.records import Group, Rendering
@@ -24,7 +26,7 @@ SHOWN_BY = {
     Rendering.MAIN: "over white or with 16 bits shifted, as img2dataset shows it",
     Rendering.ALPHA_DROPPED: "as Pillow's convert('RGB') and torchvision show it, alpha dropped",
     Rendering.ON_ONE_COLOUR: "as Pillow's convert('RGB') and torchvision show it, alpha dropped",
-    Rendering.OVER_BLACK: "as OpenCV shows a transparent GIF or TIFF, over black",
+    Rendering.OVER_BLACK: "over black, as OpenCV shows a transparent GIF or TIFF",
     Rendering.OVER_WHITE: "as loaders that take the transparent colour for alpha show it, over white",
     Rendering.CLIPPED: "as Pillow's convert('RGB') shows it, values above 255 cut off",
     Rendering.RANGED: "as loaders that scale by the range of values show it",
@@ -37,6 +39,9 @@ NOT_REMEMBERED = "its snapshot, of an earlier version, does not know what other 
 
 _GROUNDS = {Rendering.ALPHA_DROPPED: (Rendering.ON_ONE_COLOUR, Rendering.MAIN, Rendering.OVER_BLACK)}
 """What may stand in for a rendering of the old file: a ground of one colour for another."""
+
+_PLAIN_GROUNDS = (Rendering.ON_ONE_COLOUR, Rendering.OVER_BLACK)
+"""Renderings that, where they are clean, differ from the main one by a plain ground."""
 
 _ALIKE = frozenset({"JPEG"})
 """Formats that have one rendering, so that a snapshot of an earlier version knows all of them."""
@@ -108,7 +113,7 @@ class _Pair:
         found = {name: self._as_then(name) for name in Rendering if name in names}
         name = max(found, key=lambda name: _severity(found[name]))
         if name is Rendering.MAIN:
-            return found[name]
+            return self._on_other_grounds(found[name])
         reason = f"{SHOWN_BY[name]}: {found[name].reason}"
         distance = found[Rendering.MAIN].phash_distance
         return dataclasses.replace(found[name], reason=reason, rendering=name, phash_distance=distance)
@@ -119,7 +124,24 @@ class _Pair:
             found = self._compared(ground, name)
             if not _suspicious(found):
                 return found
+        if name is Rendering.OVER_BLACK and _suspicious(own) and self._became_cut_out():
+            return self._compared(Rendering.MAIN, Rendering.MAIN)
         return own
+
+    def _became_cut_out(self) -> bool:
+        """Whether what loaders agreed on is now shown by them on plain grounds of their own."""
+        black = self._new.get(Rendering.OVER_BLACK)
+        if black is None or Rendering.OVER_BLACK in self._old or Rendering.ALPHA_DROPPED in self._new:
+            return False
+        return is_cut_out(self._new[Rendering.MAIN], black)
+
+    def _on_other_grounds(self, main: Comparison) -> Comparison:
+        """The main comparison; its reason says which loaders show the same on a ground of another colour."""
+        lacked = [name for name in _PLAIN_GROUNDS if name in self._new and name not in self._old]
+        if not lacked or _suspicious(main):
+            return main
+        loaders = ", and ".join(SHOWN_BY[name] for name in lacked)
+        return dataclasses.replace(main, reason=f"{main.reason}; on another plain ground {loaders}")
 
     def _compared(self, then: Rendering, now: Rendering) -> Comparison:
         """The comparison of two renderings; a file that lacks one shows its main one there."""

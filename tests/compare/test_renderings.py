@@ -126,6 +126,78 @@ def test_a_stamp_beneath_the_transparency_is_found() -> None:
     assert (found.verdict, found.rendering) == (Verdict.EDITED, Rendering.ALPHA_DROPPED)
 
 
+def flat_and_cut(mask: Image.Image, ground: str) -> tuple[bytes, bytes]:
+    """A photo on white as JPEG, and as PNG with alpha and a hidden ground."""
+    hidden = Image.composite(photo(0), Image.new("RGB", SIZE, ground), mask.point(lambda v: 255 if v else 0))
+    hidden.putalpha(mask)
+    return jpeg(over(hidden, "white")), file(hidden)
+
+
+@pytest.mark.parametrize("ground", ["black", "white", "orange"])
+def test_a_picture_on_white_that_becomes_a_cut_out_is_the_same(ground: str) -> None:
+    found = compared(*flat_and_cut(cut(photo(0)), ground))
+    assert found.verdict.group is Group.CLEAN, found.reason
+    assert SHOWN_BY[Rendering.OVER_BLACK] in found.reason
+
+
+def test_a_product_on_a_transparent_colour_is_the_same_and_the_loader_is_named() -> None:
+    shown = Image.new("RGB", SIZE, "white")
+    keyed = Image.new("RGB", SIZE, (255, 0, 200))
+    for ground in (shown, keyed):
+        ground.paste(photo(2).resize((240, 180)), (120, 90))
+    few = keyed.quantize(255)
+    key = few.getpixel((0, 0))
+    for new in (
+        file(keyed, transparency=(255, 0, 200)),
+        file(few, transparency=key),
+        file(few, "GIF", transparency=key),
+    ):
+        found = compared(jpeg(shown), new)
+        assert found.verdict.group is Group.CLEAN, found.reason
+        assert SHOWN_BY[Rendering.ON_ONE_COLOUR] in found.reason
+
+
+def white_signs(mask: Image.Image) -> Image.Image:
+    """Letters' worth of opaque white beside the object: they are seen on a dark ground only."""
+    signs = mask.copy()
+    for x in (10, 40, 420, 450):
+        signs.paste(255, (x, 20, x + 18, 60))
+    return signs
+
+
+def hole(mask: Image.Image) -> Image.Image:
+    """A square within the object that is transparent."""
+    holed = mask.copy()
+    holed.paste(0, (210, 150, 270, 210))
+    return holed
+
+
+def veil(mask: Image.Image) -> Image.Image:
+    """A small square within the object that is half transparent."""
+    veiled = mask.copy()
+    veiled.paste(128, (220, 160, 265, 205))
+    return veiled
+
+
+@pytest.mark.parametrize("ground", ["black", "white"])
+@pytest.mark.parametrize("pattern", [white_signs, hole, veil])
+def test_a_pattern_of_transparency_is_no_cut_out(
+    pattern: Callable[[Image.Image], Image.Image], ground: str
+) -> None:
+    white = photo(0).copy()
+    plain = Image.new("RGB", SIZE, "white")
+    mask = cut(white)
+    white = Image.composite(white, plain, mask)
+    if pattern is hole:
+        white.paste("white", (200, 140, 280, 220))
+    alpha = pattern(mask)
+    new = Image.composite(white, Image.new("RGB", SIZE, ground), alpha.point(lambda v: 255 if v else 0))
+    new.putalpha(alpha)
+    found = compared(jpeg(over(new, "white")), file(new))
+    assert found.verdict.group is Group.SUSPICIOUS, found.reason
+    assert found.rendering is Rendering.OVER_BLACK
+
+
 def half_transparent(shown: Image.Image, dropped: Image.Image) -> Image.Image:
     """Shows one picture over white, and a dark one where alpha is dropped."""
     white, dark = np.asarray(shown).astype(float), np.asarray(dropped) * 0.4
