@@ -49,7 +49,7 @@ def is_cut_out(over_white: Fingerprint, over_black: Fingerprint) -> bool:
     if not clear.any() or np.count_nonzero(edge & ~near) > STRAY or not _reaches_the_border(clear):
         return False
     beside = _grown(clear, 1) & _is_white(white.luma, apart)
-    return np.count_nonzero(beside) <= STRAY and _alike(white, black, ~_grown(edge, 1))
+    return bool(np.count_nonzero(beside) <= STRAY) and _alike(white, black, ~_grown(edge, 1))
 
 
 def _is_white(luma: NDArray[np.float64], apart: NDArray[np.float64]) -> Flags:
@@ -73,5 +73,5 @@ def _alike(one: Grids, other: Grids, cells: Flags) -> bool:
 
 
 def _grown(cells: Flags, by: int) -> Flags:
-    grown: Flags = scipy.ndimage.binary_dilation(cells, np.ones((3, 3)), iterations=by)
+    grown: Flags = scipy.ndimage.binary_dilation(cells, np.ones((3, 3), np.bool_), iterations=by)
     return grown
