@@ -228,7 +228,7 @@ def _goals(judged: pd.DataFrame) -> list[Goal]:
         goals.insert(0, _at_most("all forgeries not found", ~forged["right"], MOST_CLEAN))
     edits = judged[judged["table"].isin([Kind.INNOCENT, Kind.DRIFT])]
     for pattern, most in INNOCENT_GOALS.items():
-        named = edits["name"].map(partial(fnmatch.fnmatch, pat=pattern))
+        named = edits["name"].map(partial(fnmatch.fnmatch, pat=pattern)).astype(bool)  # none may be asked for
         mine = edits[named & (edits["group"] == Series.NEW)]
         goals += [
             _at_most(f"{name} blamed", _suspicious(rows), most)

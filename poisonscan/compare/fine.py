@@ -26,6 +26,8 @@ from poisonscan.records import FINE_SIDE, Box, Comparison, Group, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from poisonscan.compare.geometry import Array
     from poisonscan.config import CompareSettings
     from poisonscan.fingerprint.fine import Fine, FineLook, Sampling
@@ -35,6 +37,9 @@ _FLOOR = 50.0  # squared grey levels that codecs and dithering add anywhere
 _SHARPENED = 4.0  # of squares: sharpening at most doubles what is there
 _SIDES = (1, 2, 4, 8)  # cells a side of the squares over which energy is averaged; 8 are a quarter of all
 _GROWTH = 1.3  # with the octaves within working pixels, of what honest pictures have there; measured
+_COARSE_COLOUR = (
+    4.0  # by how much more colour honest pictures have beside luma in the coarser octaves; measured
+)
 _STEP = 0.1  # share of the steps between cells by which a sampling may be laid otherwise
 _SQUARES = (1, 2, 3)  # cells a side of the squares over which a sampling is averaged
 _COARSE = 4  # likewise for the whole
@@ -76,7 +81,13 @@ def judged_finely(
         return found
     known = _known_energy(old, found)
     signs = [
-        sign for fine in look() for sign in (_sampled(fine, known, settings), _added(fine, known, settings))
+        sign
+        for fine in look()
+        for sign in (
+            _sampled(fine, known, settings),
+            _added(fine, known, settings),
+            _coloured(fine, settings),
+        )
     ]
     strongest = max(signs, key=lambda sign: sign.score)
     score = strongest.score / (1 + strongest.score)
@@ -106,15 +117,39 @@ def _added(fine: Fine, known: Array | None, settings: CompareSettings) -> Sign:
     """Energy within working pixels that nothing accounts for."""
     energy = fine.energy if known is None else np.maximum(fine.energy - _SHARPENED * known, 0)
     coarse = highest_around(fine.octave) + _FLOOR
-    octaves = math.log2(fine.factor) ** _GROWTH if fine.factor > 1 else 1.0
+    octaves = _octaves(fine)
     limits = _limits(settings, remembered=known is not None)
     scored = {
         side: means(energy, side) / means(coarse, side) / (limit * octaves) for side, limit in limits.items()
     }
-    score = max(float(squares.max()) for squares in scored.values())
     own = energy / coarse >= min(limits.values()) * octaves  # or a strong cell would heat a whole quarter
-    heat = _heat(scored) * own if score >= 1 else np.zeros_like(energy)
     reason = "a pattern finer than the working pixels that the old picture does not account for"
+    return _pattern(scored, own, reason)
+
+
+def _coloured(fine: Fine, settings: CompareSettings) -> Sign:
+    """Patterns of colour alone, which have no luma beside them, in the octaves of `Fine.colour`."""
+    luma = fine.octave, fine.coarser
+    octaves = (1 + _octaves(fine)) / 2, _COARSE_COLOUR
+    limits = {2: settings.fine_colour_2, 4: settings.fine_colour_4, 8: settings.fine_colour_8}
+    signs = []
+    for colour, held, scale in zip(fine.colour, luma, octaves, strict=True):
+        beside = (highest_around(held) + _FLOOR) * scale
+        scored = {side: means(colour, side) / means(beside, side) / limit for side, limit in limits.items()}
+        own = colour / beside >= min(limits.values())
+        signs.append(_pattern(scored, own, "a fine pattern of colours that have no luma beside them"))
+    return max(signs, key=lambda sign: sign.score)
+
+
+def _octaves(fine: Fine) -> float:
+    """By how much more energy honest pictures have within working pixels than in one octave."""
+    return math.log2(fine.factor) ** _GROWTH if fine.factor > 1 else 1.0
+
+
+def _pattern(scored: Mapping[int, Array], own: NDArray[np.bool_], reason: str) -> Sign:
+    """What squares of some sides show, by their scores; only cells that have it of their own count."""
+    score = max(float(squares.max()) for squares in scored.values())
+    heat = _heat(scored) * own if score >= 1 else np.zeros(own.shape)
     if np.mean(heat >= 1) > _MOST:
         return Sign(score, Verdict.BLENDED, f"the same picture under {reason}", heat)
     return Sign(score, Verdict.EDITED, f"the same picture with {reason}", heat)

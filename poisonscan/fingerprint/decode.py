@@ -110,13 +110,34 @@ class Decoded:
         return {one.rendering: one.detail for one in self.shown}
 
     def fine(self) -> tuple[Fine, ...]:
-        """What every pixel of each rendering shows; decodes the picture again, of a JPEG its luma alone."""
-        with Image.open(io.BytesIO(self.body), formats=ALLOWED_FORMATS) as image:
-            image.draft("L", image.size)
-            image.load()
+        """What every pixel of each rendering shows; decodes the picture again, a JPEG short of RGB."""
+        with _uncoloured(self.body) as image:
             orientation, factor = self.main.orientation, reduction(self.width, self.height)
-            pictures = [image] if image.mode == "L" else [picture for _, picture in renderings_of(image)]
-            return tuple(fine_of(turned(picture.convert("L"), orientation), factor) for picture in pictures)
+            plain = image.mode in {"L", "YCbCr"}
+            pictures = [image] if plain else [picture for _, picture in renderings_of(image)]
+            return tuple(_finely(picture, orientation, factor) for picture in pictures)
+
+
+def _uncoloured(body: bytes) -> Image.Image:
+    """A picture at its full size; a JPEG in luma and colour differences, as most are coded.
+
+    The decoder refuses that of the few which are coded in red, green and blue.
+    """
+    image = Image.open(io.BytesIO(body), formats=ALLOWED_FORMATS)
+    image.draft("YCbCr", image.size)
+    try:
+        image.load()
+    except OSError:
+        image = Image.open(io.BytesIO(body), formats=ALLOWED_FORMATS)
+        image.load()
+    return image
+
+
+def _finely(picture: Image.Image, orientation: int, factor: int) -> Fine:
+    if picture.mode != "L":
+        picture = picture.convert("YCbCr")
+    luma, *colours = (turned(band, orientation) for band in picture.split())
+    return fine_of(luma, factor, colours)
 
 
 def fingerprint(body: bytes, published: Published, max_pixels: int) -> Fingerprint | DecodeFailure:

@@ -68,6 +68,9 @@ class Fine(NamedTuple):
     Attributes:
         energy: variance within working pixels, squared grey levels; 0 where these are the picture's own.
         octave: variance of working pixels within squares of two, squared grey levels: the next octave.
+        coarser: the same of the two octaves after that together.
+        colour: variances of both colour differences together: within squares of two working pixels, and over
+            the two octaves after that, (2, FINE_SIDE, FINE_SIDE); 0 where the picture is grey.
         factor: pixels a side of a working pixel.
         spread: variance of all pixels of a cell, squared grey levels.
         mean: grey levels.
@@ -76,6 +79,8 @@ class Fine(NamedTuple):
 
     energy: NDArray[np.float64]
     octave: NDArray[np.float64]
+    coarser: NDArray[np.float64]
+    colour: NDArray[np.float64]
     factor: int
     spread: NDArray[np.float64]
     mean: NDArray[np.float64]
@@ -86,15 +91,23 @@ FineLook: TypeAlias = Callable[[], Sequence[Fine]]
 """Measures each rendering of a picture at hand at its full size."""
 
 
-def fine_of(luma: Image.Image, factor: int) -> Fine:
-    """All that is measured of a picture, mode L, upright, whose working pixels are `factor` pixels a side."""
+def fine_of(luma: Image.Image, factor: int, colours: Sequence[Image.Image] = ()) -> Fine:
+    """All that is measured of a picture, upright, whose working pixels are `factor` pixels a side.
+
+    Args:
+        luma: of mode L.
+        factor: pixels.
+        colours: its colour differences Cb and Cr, likewise; none of a grey picture.
+    """
     levels = _levels(luma)
-    mean, square = _moments(levels)
-    working, twice = _reduced(square, luma, factor), _reduced(square, luma, 2 * factor)
+    mean, square = _cell_means(levels, levels.shape), _cell_means(levels * levels, levels.shape)
+    working, twice, coarse = _reduced([luma], (factor, 2, 4), square)
     spread = np.maximum(square - mean * mean, 0)
     return Fine(
         energy=_between(square, working),
         octave=_between(working, twice),
+        coarser=_between(twice, coarse),
+        colour=_colour_energy(colours, factor),
         factor=factor,
         spread=spread,
         mean=mean + MIDDLE,
@@ -102,10 +115,20 @@ def fine_of(luma: Image.Image, factor: int) -> Fine:
     )
 
 
+def _colour_energy(colours: Sequence[Image.Image], factor: int) -> NDArray[np.float64]:
+    """As `Fine.colour`."""
+    if not colours:
+        return np.zeros((2, FINE_SIDE, FINE_SIDE))
+    square = _mean_square(colours)
+    twice, coarse = _reduced(colours, (2 * factor, 4), square)
+    return np.stack([_between(square, twice), _between(twice, coarse)])
+
+
 def energy_of(luma: Image.Image, factor: int) -> NDArray[np.float64]:
     """(FINE_SIDE, FINE_SIDE): variance within working pixels of so many pixels a side, squared levels."""
-    _, square = _moments(_levels(luma))
-    return _between(square, _reduced(square, luma, factor))
+    square = _mean_square([luma])
+    (working,) = _reduced([luma], (factor,), square)
+    return _between(square, working)
 
 
 def pack_energy(energy: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -123,28 +146,46 @@ def unpack_energy(stored: bytes) -> NDArray[np.float64]:
 
 def _levels(luma: Image.Image) -> NDArray[np.float32]:
     """(height, width) grey levels less MIDDLE, so that float32 holds their squares well enough."""
-    levels: NDArray[np.float32] = np.asarray(luma).astype(np.float32)
-    levels -= np.float32(MIDDLE)
+    pixels = np.frombuffer(luma.tobytes(), np.uint8).reshape(luma.height, luma.width)
+    levels: NDArray[np.float32] = np.subtract(pixels, np.float32(MIDDLE), dtype=np.float32)
     return levels
 
 
-def _moments(
-    levels: NDArray[np.float32], extent: tuple[float, float] | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and mean square of each cell of a picture of such an extent, as for `grids.area_means`."""
-    down, across = extent or levels.shape
-    height, width = levels.shape
-    rows, columns = area_weights(height, FINE_SIDE, down), area_weights(width, FINE_SIDE, across).T
-    mean, square = rows @ levels @ columns, rows @ (levels * levels) @ columns
-    return mean.astype(np.float64), square.astype(np.float64)
+def _mean_square(
+    planes: Sequence[Image.Image], extent: tuple[float, float] | None = None
+) -> NDArray[np.float64]:
+    """Mean square of each cell, of planes of such an extent together; see `grids.area_means`."""
+    first, *others = (_levels(plane) for plane in planes)
+    squares = first * first
+    for levels in others:
+        squares += levels * levels
+    return _cell_means(squares, extent or squares.shape)
 
 
-def _reduced(square: NDArray[np.float64], luma: Image.Image, factor: int) -> NDArray[np.float64]:
-    """Mean square of each cell after squares of so many pixels were averaged; before, it was `square`."""
-    if factor == 1:
-        return square
-    averaged = _levels(luma.reduce(factor))
-    return _moments(averaged, (luma.height / factor, luma.width / factor))[1] - _ROUNDING
+def _cell_means(values: NDArray[np.float32], extent: tuple[float, ...]) -> NDArray[np.float64]:
+    (height, width), (down, across) = values.shape, extent
+    rows, columns = area_weights(height, FINE_SIDE, down), area_weights(width, FINE_SIDE, across)
+    means: NDArray[np.float64] = (rows @ values @ columns.T).astype(np.float64)
+    return means
+
+
+def _reduced(
+    planes: Sequence[Image.Image], steps: Sequence[int], square: NDArray[np.float64]
+) -> Iterator[NDArray[np.float64]]:
+    """Mean square of each cell after squares of so many pixels were averaged, once and again for each step.
+
+    Args:
+        planes: of a picture, all of one size.
+        steps: pixels a side of the squares.
+        square: as it was before.
+    """
+    down, across = float(planes[0].height), float(planes[0].width)
+    for step in steps:
+        if step > 1:
+            planes = [plane.reduce(step) for plane in planes]
+            down, across = down / step, across / step
+            square = _mean_square(planes, (down, across)) - _ROUNDING * len(planes)
+        yield square
 
 
 def _between(finer: NDArray[np.float64], coarser: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -168,11 +209,11 @@ def _samplings(levels: NDArray[np.float32], spread: float) -> Iterator[Sampling]
     levels = levels.T if upright else levels
     short, long = levels.shape
     lattices = [one for one in _lattices(short, long) if _can_hide(one.share, spread)]
-    keys = sorted({(one.size, one.sampler) for one in lattices})
+    keys = tuple(sorted({(one.size, one.sampler) for one in lattices}))
     if not keys:
         return
-    pooled = np.concatenate([_pooling(short, *key) for key in keys]) @ levels
-    rows = dict(zip(keys, pooled.reshape(len(keys), FINE_SIDE, long), strict=True))
+    pooled = np.stack([weights @ levels[band] for band, weights in _bands(short, keys)], axis=1)
+    rows = dict(zip(keys, pooled, strict=True))
     for one in lattices:
         shown = (rows[one.size, one.sampler] @ _pooling(long, one.along, one.sampler).T).astype(
             np.float64
@@ -201,6 +242,23 @@ def _can_hide(share: float, spread: float) -> bool:
     If a share p is moved by d and the others make up for it, the variance is d^2 p / (1 - p) at the least.
     """
     return share < _MOST_SHARE and spread * (1 - share) / share >= _LEAST_SHIFT**2
+
+
+@lru_cache(maxsize=128)
+def _bands(
+    length: int, keys: tuple[tuple[int, Sampler], ...]
+) -> tuple[tuple[slice, NDArray[np.float32]], ...]:
+    """For each cell the pixels that any of these samplings looks at there, and (keys, n): their weights.
+
+    Products with whole rows of weights, nearly all of them 0, take five times as long.
+    """
+    pooling = np.stack([_pooling(length, *key) for key in keys], axis=1)
+    bands = []
+    for weights in pooling:
+        used = weights.any(axis=0).nonzero()[0]
+        band = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append((band, np.ascontiguousarray(weights[:, band])))
+    return tuple(bands)
 
 
 @lru_cache(maxsize=128)

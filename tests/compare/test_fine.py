@@ -80,6 +80,15 @@ def chequered(image: Image.Image, swing: int, *, whole: bool) -> Image.Image:
     return Image.fromarray(np.rint(pixels + (pattern * part)[..., None]).astype(np.uint8))
 
 
+def coloured(image: Image.Image, swing: int, width: int, *, whole: bool) -> Image.Image:
+    """With stripes of so many pixels, redder and bluer by turns, in the middle or everywhere."""
+    pixels = np.asarray(image, np.float64).copy()
+    stripes = np.where(np.arange(image.width) // width % 2, 1.0, -1.0) * swing
+    inside = slice(0, None) if whole else slice(200, 400)
+    pixels[inside, inside] += (stripes[None, :, None] * np.array([1.0, 0.0, -1.0]))[:, inside]
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
 def _muted(image: Image.Image) -> Image.Image:
     """With room for a pattern at either end."""
     return image.point([70 + level * 115 // 255 for level in range(256)] * 3)
@@ -116,6 +125,18 @@ def test_a_pattern_within_working_pixels_is_found(image_format: str, *, whole: b
         assert any(box.x0 < 0.4 < box.x1 and box.y0 < 0.5 < box.y1 for box in found.boxes)
 
 
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_fine_pattern_of_colour_alone_is_found(width: int, *, whole: bool) -> None:
+    before = _muted(_picture(0))
+    after = coloured(before, 60, width, whole=whole)
+    found = _judged(_encoded(before, "JPEG"), _encoded(after))
+    assert found.verdict is (Verdict.BLENDED if whole else Verdict.EDITED)
+    assert "colours that have no luma" in found.reason
+    if not whole:
+        assert any(box.x0 < 0.4 < box.x1 and box.y0 < 0.5 < box.y1 for box in found.boxes)
+
+
 def test_a_pattern_that_the_old_picture_has_is_its_own() -> None:
     before = chequered(_muted(_picture(0)), 60, whole=True)
     energy = energy_of(before.convert("L"), reduction(*before.size))
@@ -127,7 +148,19 @@ def test_a_pattern_that_the_old_picture_has_is_its_own() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["jpeg-30", "webp-45", "palette", "resize-0.7-nearest", "resize-1.6", "sharpen", "crop-25", "letterbox"],
+    [
+        "jpeg-30",
+        "jpeg-444",
+        "webp-45",
+        "palette",
+        "gif-64",
+        "saturation-1.2",
+        "resize-0.7-nearest",
+        "resize-1.6",
+        "sharpen",
+        "crop-25",
+        "letterbox",
+    ],
 )
 def test_no_innocent_edit_is_blamed_for_what_is_fine(name: str) -> None:
     before = _picture(3)

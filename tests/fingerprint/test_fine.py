@@ -92,6 +92,25 @@ def test_energy_is_what_working_pixels_average_away(swing: int, factor: int) -> 
     assert not energy_of(Image.fromarray(chequer), 1).any()
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 100), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 4]))
+def test_energy_of_colour_is_told_by_octave(swing: int, factor: int, width: int) -> None:
+    _, columns = np.indices((256, 512)) // (factor * width)
+    stripes = Image.fromarray(np.where(columns % 2, 120 + swing, 120 - swing).astype(np.uint8))
+    grey, plain = Image.new("L", stripes.size, 90), Image.new("L", stripes.size, 128)
+    fine, coarse = fine_of(grey, factor, [plain, stripes]).colour
+    found, nothing = (fine, coarse) if width == 1 else (coarse, fine)
+    assert np.abs(found - swing**2).max() < 0.5
+    assert np.abs(nothing).max() < 0.5
+
+
+def test_the_coarser_octaves_of_luma_are_told_from_the_next() -> None:
+    _, columns = np.indices((256, 512)) // 4
+    fine = fine_of(Image.fromarray(np.where(columns % 2, 170, 70).astype(np.uint8)), 2)
+    assert np.abs(fine.coarser - 50**2).max() < 1
+    assert fine.octave.max() < 1
+
+
 @given(st.integers(0, 127))
 def test_energy_is_stored_as_twice_its_rms(rms: int) -> None:
     energy = np.full((FINE_SIDE, FINE_SIDE), float(rms) ** 2)
@@ -113,6 +132,22 @@ def test_a_picture_is_measured_upright(orientation: int) -> None:
     plain, turned = _decoded(stored.getvalue()).fine()[0], _decoded(marked.getvalue()).fine()[0]
     assert np.abs(turn(plain.energy, orientation) - turned.energy).max() < 40
     assert np.abs(turn(plain.mean, orientation) - turned.mean).max() < 0.01
+
+
+@pytest.mark.parametrize("coded_in_rgb", [False, True])
+def test_colours_of_a_jpeg_are_measured_however_it_is_coded(*, coded_in_rgb: bool) -> None:
+    pixels = np.full((300, 420, 3), 120, np.uint8)
+    pixels[:, ::2] = 200, 120, 40
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, "JPEG", quality=95, subsampling=0, keep_rgb=coded_in_rgb)
+    assert (Image.open(stored).info.get("adobe_transform") == 0) is coded_in_rgb
+    assert _decoded(stored.getvalue()).fine()[0].colour[0].min() > 20**2
+
+
+def test_a_grey_picture_has_no_energy_of_colour() -> None:
+    stored = io.BytesIO()
+    Image.fromarray(NOISE).save(stored, "JPEG", quality=95)
+    assert not _decoded(stored.getvalue()).fine()[0].colour.any()
 
 
 def test_a_jpeg_is_measured_at_its_full_size() -> None:
