@@ -28,6 +28,7 @@ _ROUNDING = 2.0  # grey levels by which two renderings of an opaque or a clear p
 _SOFT = 2  # cells that a soft edge may take
 _SEEN = 0.1  # share of a cell from which the colour of what covers it is known well enough
 _WHITE = 245.0  # luma: what covers a cell is not seen on white
+_WHITES = 1  # cells beside the ground that may be white: three let a patch of 7% of the side pass
 _PLAIN = 3.0  # texture in which opaque and clear places may differ between renderings
 
 
@@ -49,7 +50,7 @@ def is_cut_out(over_white: Fingerprint, over_black: Fingerprint) -> bool:
     if not clear.any() or np.count_nonzero(edge & ~near) > STRAY or not _reaches_the_border(clear):
         return False
     beside = _grown(clear, 1) & _is_white(white.luma, apart)
-    return bool(np.count_nonzero(beside) <= STRAY) and _alike(white, black, ~_grown(edge, 1))
+    return bool(np.count_nonzero(beside) <= _WHITES) and _alike(white, black, ~_grown(edge, 1))
 
 
 def _is_white(luma: NDArray[np.float64], apart: NDArray[np.float64]) -> Flags:

@@ -165,6 +165,13 @@ def white_signs(mask: Image.Image) -> Image.Image:
     return signs
 
 
+def white_patch(mask: Image.Image) -> Image.Image:
+    """Opaque white of 7% of the side, grown out of the object."""
+    patched = mask.copy()
+    patched.paste(255, (385, 165, 411, 191))
+    return patched
+
+
 def hole(mask: Image.Image) -> Image.Image:
     """A square within the object that is transparent."""
     holed = mask.copy()
@@ -180,7 +187,7 @@ def veil(mask: Image.Image) -> Image.Image:
 
 
 @pytest.mark.parametrize("ground", ["black", "white"])
-@pytest.mark.parametrize("pattern", [white_signs, hole, veil])
+@pytest.mark.parametrize("pattern", [white_signs, white_patch, hole, veil])
 def test_a_pattern_of_transparency_is_no_cut_out(
     pattern: Callable[[Image.Image], Image.Image], ground: str
 ) -> None:
