@@ -270,11 +270,17 @@ def few_colours(image: Image.Image) -> int | None:
     used = image.getcolors(_MOST_COLOURS)
     if used is None:
         return None
-    colours = [colour for _, colour in used]
     palette = image.getpalette("RGB") if image.mode == "P" else None
-    if palette is not None:
-        colours = [tuple(palette[3 * index : 3 * index + 3]) for index in colours]
-    return None if all(len(set(colour[:3])) <= 1 for colour in colours) else len(colours)
+    shown = [_shown_by(colour, palette) for _, colour in used]
+    return None if all(len(set(colour)) <= 1 for colour in shown) else len(shown)
+
+
+def _shown_by(colour: float | tuple[int, ...], palette: list[int] | None) -> tuple[int, ...]:
+    """Red, green and blue of one of `getcolors`: of a pixel, or of an entry of a palette."""
+    if isinstance(colour, tuple):
+        return colour[:3]
+    index = int(colour)
+    return (index,) if palette is None else tuple(palette[3 * index : 3 * index + 3])
 
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -94,7 +94,7 @@ def _opened(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.ui
         found = open_memmap(path, mode="r+")
     except (FileNotFoundError, ValueError, EOFError):
         return None  # or killed before the header was written whole
-    return found if (found.shape, found.dtype) == (shape, np.uint8) else None
+    return found if found.shape == shape and found.dtype == np.uint8 else None
 
 
 @dataclass(frozen=True)
