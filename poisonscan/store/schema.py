@@ -52,6 +52,7 @@ FINGERPRINT = [
     pa.field("texture", pa.binary()),
     pa.field("decoder", pa.string()),
     pa.field("renderings", pa.binary()),
+    pa.field("fine", pa.binary()),
     pa.field("colours", pa.int16()),
 ]
 JUDGEMENT = [
@@ -75,6 +76,7 @@ LATER = frozenset(
         "tone_strength",
         "tone_hue",
         "renderings",
+        "fine",
         "colours",
         "rendering",
         "weak_baseline",
