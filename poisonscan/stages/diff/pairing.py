@@ -38,7 +38,12 @@ _NAMES_OF_NEW = [field.name for field in (*schema.REF, *schema.FETCH, *schema.FI
 _NAMES_OF_OLD = [field.name for field in (*schema.PUBLISHED, *schema.FINGERPRINT)] + ["state", "reason"]
 _EVIDENCE = ", ".join(["sha256", *[field.name for field in schema.PUBLISHED]])
 
-_SQL_TYPES = {pa.binary(): "BLOB", pa.string(): "VARCHAR", pa.int32(): "INTEGER"}
+_SQL_TYPES = {
+    pa.binary(): "BLOB",
+    pa.string(): "VARCHAR",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+}
 
 _BASELINES = f"""
     CREATE VIEW baselines AS
