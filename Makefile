@@ -28,7 +28,7 @@ demo: $(BASE) ## install the base alone, then poison a loopback web and see it f
 test: $(EVERYTHING) lint ## every check that CI runs: lint, then the tests with branch coverage
 	$(BIN)/pytest --numprocesses=auto --dist=loadfile --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
-check: $(EVERYTHING) lint ## what to run while you work: lint and the quick tests, in two minutes
+check: $(EVERYTHING) lint ## what to run while you work: lint and the quick tests
 	$(BIN)/pytest --quiet --numprocesses=auto -m "not slow"
 
 lint: $(EVERYTHING) ## ruff, mypy --strict and the layers of the imports
