@@ -14,17 +14,14 @@ python pipelines/full_audit.py AUDIT.toml
     user_agent = "my-lab/1.0 (+https://my-lab.example/crawl)"
 
 The same command again continues where it was interrupted. stdout gets one JSON line, stderr the answer.
-Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 snapshot invalid, 70 a crash; take any
-other for a failure.
+Exit codes are those of the verbs (docs/guide.md); take any but 0 and 1 for a failure.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tomllib
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +32,11 @@ NEEDED, OPTIONAL = {"list", "snapshot", "out"}, {"encoder", "captions", "ask"}
 
 
 def full_audit(asked: dict[str, Any], config: Config) -> int:
-    """Run every stage and tell of all on one page; give the exit code.
-
-    Raises:
-        PoisonscanError: a stage cannot be finished; its exit code says why.
-    """
+    """Run every stage and tell of all on one page; give the exit code."""
     then, out = Path(asked["snapshot"]), Path(asked["out"])
     taken = poisonscan.snapshot(asked["list"], then, keep_bytes=True, config=config)
     if taken.exit_code:
-        print(
-            f"full_audit: {then} is incomplete and not sealed; the same command asks again", file=sys.stderr
-        )
+        print(f"full_audit: {then} is incomplete; the same command asks again", file=sys.stderr)
         return taken.exit_code
     done = {"check": poisonscan.check(then, out / "check", config=config)}
     if asked.get("ask"):
@@ -57,8 +48,7 @@ def full_audit(asked: dict[str, Any], config: Config) -> int:
     )
     joined = [Path(done[name].out) for name in ("hunt", "domains") if name in done]
     told = poisonscan.report(out / "check", then, join=joined, out=out / "report.html")
-    codes = {summary.exit_code for summary in done.values()}
-    code = next((code for code in (1, 3) if code in codes), 0)
+    code = poisonscan.worst_exit_code(done.values())
     print(f"{told.answer} See {told.page}", file=sys.stderr)
     parts = {name: summary.as_dict() for name, summary in done.items()}
     print(json.dumps(parts | {"report": str(told.page), "exit_code": code}))
@@ -74,16 +64,11 @@ def asked_in(path: Path) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Read the file, run the audit, and turn an error into one line."""
-    try:
-        config = poisonscan.from_toml(Path(arguments[0]), others=("audit",))
-        return full_audit(asked_in(Path(arguments[0])), config)
-    except PoisonscanError as error:
-        print(f"full_audit: {error}", file=sys.stderr)
-        return error.exit_code
-    except Exception:  # noqa: BLE001 - Python's own exit code, 1, would read as findings
-        traceback.print_exc()
-        return os.EX_SOFTWARE
+    """Read the file and run the audit."""
+    file = Path(arguments[0])
+    return poisonscan.exit_code_of(
+        "full_audit", lambda: full_audit(asked_in(file), poisonscan.from_toml(file, others=("audit",)))
+    )
 
 
 if __name__ == "__main__":

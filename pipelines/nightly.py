@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import traceback
 from pathlib import Path
 
 import poisonscan
-from poisonscan import Config, PoisonscanError, Summary, Trust
+from poisonscan import Config, Trust
 
 LOOKS = 14  # earlier nights that are searched for pictures that went away and came back
 
@@ -47,20 +45,14 @@ def nightly(given: argparse.Namespace, config: Config) -> int:
     since = earlier[-1] if earlier else None
     told = poisonscan.report(run, snapshot, join=joined, since=since)
     print(f"{told.answer} See {told.page}", file=sys.stderr)
-    code = worst(done)
+    code = poisonscan.worst_exit_code(done)
     further = {summary.verb: summary.counts for summary in done[1:]}
     print(json.dumps(done[0].as_dict() | further | {"report": str(told.page), "exit_code": code}))
     return code
 
 
-def worst(done: list[Summary]) -> int:
-    """Findings win over incompleteness, which wins over clean."""
-    codes = {summary.exit_code for summary in done}
-    return next((code for code in (1, 3) if code in codes), 0)
-
-
 def main() -> int:
-    """Parse, run the night, and turn an error into one line."""
+    """Parse and run the night."""
     parser = argparse.ArgumentParser(
         description="check a snapshot, report, exit as documented", allow_abbrev=False
     )
@@ -72,14 +64,11 @@ def main() -> int:
     parser.add_argument("--ask", action="store_true", help="ask DNS and registries who holds the domains")
     parser.add_argument("--before", type=Path, help="what `domains` wrote on the day of the snapshot")
     given = parser.parse_args()
-    try:
+
+    def work() -> int:
         return nightly(given, poisonscan.from_toml(given.config) if given.config else Config())
-    except PoisonscanError as error:
-        print(f"nightly: {error}", file=sys.stderr)
-        return error.exit_code
-    except Exception:  # noqa: BLE001 - Python's own exit code, 1, would read as findings
-        traceback.print_exc()
-        return os.EX_SOFTWARE
+
+    return poisonscan.exit_code_of("nightly", work)
 
 
 if __name__ == "__main__":

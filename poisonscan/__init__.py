@@ -18,6 +18,7 @@ from poisonscan._version import __version__
 
 if TYPE_CHECKING:
     from poisonscan.authenticity.signing import Signer, Trust
+    from poisonscan.cli.recipes import exit_code_of, worst_exit_code
     from poisonscan.cli.watching import Metrics
     from poisonscan.config import (
         AuditSettings,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "authenticity.signing": ("Signer", "Trust"),
+    "cli.recipes": ("exit_code_of", "worst_exit_code"),
     "cli.watching": ("Metrics",),
     "config": (
         "AuditSettings",
@@ -151,6 +153,7 @@ __all__ = [
     "diff",
     "earlier_checks",
     "embed_pictures",
+    "exit_code_of",
     "explore",
     "export",
     "export_as",
@@ -173,6 +176,7 @@ __all__ = [
     "snapshot_shards",
     "survey_domains",
     "verify",
+    "worst_exit_code",
 ]
 
 

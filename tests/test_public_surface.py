@@ -68,6 +68,7 @@ def test_the_public_surface_is_this() -> None:
         "diff",
         "earlier_checks",
         "embed_pictures",
+        "exit_code_of",
         "explore",
         "export",
         "export_as",
@@ -90,6 +91,7 @@ def test_the_public_surface_is_this() -> None:
         "snapshot_shards",
         "survey_domains",
         "verify",
+        "worst_exit_code",
     ]
     assert dir(poisonscan) == sorted(poisonscan.__all__)
 

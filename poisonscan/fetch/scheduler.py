@@ -111,6 +111,9 @@ class Scheduler:
             self._n_awaited += 1
             self._group.create_task(self._await_name(turn))
             return
+        if job.job_so_far is None and self._stopping():  # since its name was asked for
+            self._schedule.release(turn.host)
+            return
         job_so_far = job.job_so_far or self._begin(job)
         result = await job_so_far.advance(last=not turn.more)
         if result is None:

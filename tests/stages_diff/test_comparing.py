@@ -110,7 +110,8 @@ def test_no_more_is_read_than_is_wanted(new: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "expected"), [(0, 0, [0]), (1, 2, [0, 1]), (2, 3, [1]), (3, 9, [1, 2]), (7, 9, [2])]
+    ("first", "last", "expected"),
+    [(0, 0, [0]), (1, 2, [0, 1]), (2, 3, [1]), (3, 9, [1, 2]), (4, 9, [2]), (7, 9, [])],
 )
 def test_a_stretch_takes_its_own_slices_along(new: Path, first: int, last: int, expected: list[int]) -> None:
     source = ImageFolder(new)
