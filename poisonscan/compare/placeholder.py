@@ -47,7 +47,12 @@ class Look:
 
 
 def look_of(phash: str, luma: bytes, chroma: bytes, urls: int) -> Look:
-    """The look of a picture with these stored grids, which `urls` URLs show."""
+    """The look of a picture with these stored grids, which `urls` URLs show.
+
+    Raises:
+        ValueError, TypeError: the hash or a grid is missing or damaged.
+    """
+    hamming(phash, phash)  # one that cannot be compared is to be noticed here, not among the others
     fine = np.frombuffer(luma, np.uint8)
     colours = np.frombuffer(chroma, np.uint8).astype(np.float64).reshape(2, CHROMA_SIDE, CHROMA_SIDE)
     cells = [

@@ -262,3 +262,38 @@ def test_one_domain_may_have_both(tmp_path: Path) -> None:
     assert verdicts == ["placeholder"] * 4 + ["replaced"] * 3
     (domain,) = _table(tmp_path / "domains.parquet")
     assert (domain["placeholder"], domain["replaced"]) == (4, 3)
+
+
+def _spoilt(lines: tuple[Row, Row], **values: object) -> tuple[Row, Row]:
+    """A row whose columns were damaged, in `observed` and in `quarantine`."""
+    observed, kept = lines
+    return observed | values, kept | {f"new_{name}": value for name, value in values.items()}
+
+
+@pytest.mark.parametrize("values", [{"luma": b"short"}, {"chroma": None}, {"width": None}, {"height": 0}])
+def test_a_row_whose_mark_cannot_be_measured_costs_no_other_its_footprint(
+    tmp_path: Path, values: dict[str, object]
+) -> None:
+    first, *others = _watermarked()
+    (found,) = _judge(tmp_path, [_spoilt(first, **values), *others]).values()
+    assert found["n_members"] >= 5
+    assert first[0]["row"] not in _rows_of(tmp_path, "footprint-0001")
+    verdict = _verdicts(tmp_path)[first[0]["row"]]
+    assert verdict["verdict"] == first[0]["verdict"]
+    assert "; its mark could not be measured: " in verdict["reason"]
+
+
+@pytest.mark.parametrize(
+    "values", [{"luma": b"short"}, {"luma": None}, {"chroma": b""}, {"phash": "no hash"}]
+)
+def test_a_picture_whose_look_cannot_be_read_leaves_the_other_stand_ins(
+    tmp_path: Path, values: dict[str, object]
+) -> None:
+    card = _stand_in_card()
+    shown = _shown(60, "host.example", [form.encode(card) for form in FORMATS])
+    (broken,) = _shown(70, "host.example", [jpeg(90).encode(draw(999))])
+    (found,) = _judge(tmp_path, [*shown, _spoilt(broken, **values)]).values()
+    assert (found["kind"], found["n_members"]) == ("placeholder", len(FORMATS))
+    verdict = _verdicts(tmp_path)[70]
+    assert verdict["verdict"] == "replaced"
+    assert "; its look could not be read: " in verdict["reason"]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from poisonscan.compare.footprint import Stamp, marks_of
 from poisonscan.compare.recurring import footprints
 from poisonscan.records import Finding, Fingerprint, Group, Kind, Verdict
@@ -55,37 +57,74 @@ class _Marked:
     domain: str | None
 
 
-def find_footprints(folder: Path, config: Config) -> tuple[Found, ...]:
-    """The footprints of a run, most telling first; none where no changed pictures were kept.
+@dataclass(frozen=True, slots=True)
+class Footprints:
+    """The footprints of a run.
+
+    Attributes:
+        found: the findings, most telling first.
+        failed: rows whose marks could not be measured, with what went wrong. They are in no footprint.
+    """
+
+    found: tuple[Found, ...]
+    failed: Mapping[int, str]
+
+
+def find_footprints(folder: Path, config: Config) -> Footprints:
+    """The footprints of a run; none where no changed pictures were kept.
+
+    A row whose marks cannot be measured, for a fault of ours or a damaged column, costs no other row its
+    footprint.
 
     Args:
         folder: the run folder, all rows observed.
         config: settings of the comparison and of the judgement.
     """
     if not any((folder / QUARANTINE).glob("[0-9]*.parquet")):
-        return ()
+        return Footprints((), {})
+    failed: dict[int, str] = {}
     with tables(folder, OBSERVED, QUARANTINE) as connection:
-        marked = _marked(connection, config)
+        marked = _marked(connection, config, failed)
         seen = _seen(connection) if marked else {}
     recurring = footprints([item.mark for item in marked], [item.row for item in marked], config.judge)
     judged = [_judged(footprint, marked, seen, config.judge.watermark_share) for footprint in recurring]
     judged.sort(key=lambda item: -item[0])
-    return tuple(
+    found = tuple(
         _found(f"footprint-{number:04d}", score, summary, members)
         for number, (score, summary, members) in enumerate(judged, start=1)
     )
+    return Footprints(found, failed)
 
 
-def _marked(connection: duckdb.DuckDBPyConnection, config: Config) -> list[_Marked]:
-    """The marks on the chosen rows, by row."""
+def _marked(connection: duckdb.DuckDBPyConnection, config: Config, failed: dict[int, str]) -> list[_Marked]:
+    """The marks on the chosen rows, by row; notes in `failed` those that could not be measured."""
     connection.execute(_CHANGED, [config.judge.footprint_changes])
     marked: dict[int, list[_Marked]] = {}
     for pair in stream_of(connection, _PAIRS):
         if pair["row"] in marked or pair["old_luma"] is None or pair["new_luma"] is None:
             continue
-        marks = marks_of(_side(pair, "old"), _side(pair, "new"), config.compare)
+        try:
+            marks = marks_of(_side(pair, "old"), _side(pair, "new"), config.compare)
+            _require_comparable(marks)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the run for the other rows
+            failed[pair["row"]] = f"{type(error).__name__}: {error}"
+            continue
         marked[pair["row"]] = [_Marked(mark, pair["row"], pair["key"], pair["domain"]) for mark in marks]
     return [item for row in sorted(marked) for item in marked[row]]
+
+
+def _require_comparable(marks: Sequence[Mark]) -> None:
+    """Refuse marks that would spoil the comparison with those of other rows.
+
+    Raises:
+        ValueError: one has no size, or holds what is no number.
+    """
+    for mark in marks:
+        values = (mark.look, mark.change) if isinstance(mark, Stamp) else (mark.sheet, mark.steps)
+        if isinstance(mark, Stamp) and min(mark.width, mark.height) < 1:
+            raise ValueError(f"a picture of {mark.width} x {mark.height} pixels")
+        if not all(np.isfinite(value).all() for value in (mark.score, *values)):
+            raise ValueError("a mark that holds what is no number")
 
 
 def _side(pair: Row, side: str) -> Fingerprint:

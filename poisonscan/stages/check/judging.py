@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from poisonscan.config import Config
     from poisonscan.stages.check.found import Found
+    from poisonscan.stages.check.stand_ins import StandIns
 
 __all__ = ["DOMAINS", "FINDINGS", "MEMBERS", "VERDICTS", "judge_run"]
 
@@ -43,34 +44,39 @@ def judge_run(folder: Path, since: str, config: Config, known: Known = Known()) 
     """
     shared = stand_ins(folder, config.judge)
     marked = find_footprints(folder, config)
-    names = {line["row"]: found.finding.finding_id for found in marked for line in found.members}
+    aside = {
+        line["row"]: f"the mark is {found.finding.finding_id}"
+        for found in marked.found
+        for line in found.members
+    } | {row: f"its mark could not be measured: {why}" for row, why in marked.failed.items()}
     for part in sorted((folder / OBSERVED).glob("[0-9]*.parquet")):
-        write_table(_verdicts(read_part(part), shared.reasons, names), folder / VERDICTS / part.name)
+        write_table(_verdicts(read_part(part), shared, aside), folder / VERDICTS / part.name)
         release_memory()
-    _write_findings(folder, [*shared.found, *marked, *cloaking(folder)])
+    _write_findings(folder, [*shared.found, *marked.found, *cloaking(folder)])
     write_domains(folder, since, config.judge, known)
 
 
-def _verdicts(observed: pa.Table, stand_ins: Mapping[str, str], footprints: Mapping[int, str]) -> pa.Table:
-    """The verdicts of one part: as observed, but for stand-ins, and with the names of footprints."""
+def _verdicts(observed: pa.Table, shared: StandIns, asides: Mapping[int, str]) -> pa.Table:
+    """The verdicts of one part: as observed, but for stand-ins, and with what is said aside of some rows."""
     columns = {name: observed[name] for name in schema.VERDICTS.names if name in observed.column_names}
-    known = pa.array(list(stand_ins), pa.string())
-    shared = pc.and_(
+    known = pa.array(list(shared.reasons), pa.string())
+    stand_in = pc.and_(
         pc.equal(observed["verdict"], Verdict.REPLACED.value),
         pc.fill_null(pc.is_in(observed["sha256"], known), False),  # noqa: FBT003 - Arrow's own signature
     )
-    facts = (shared, *(observed[name] for name in ("reason", "sha256", "row")))
+    unread = {sha256: f"its look could not be read: {why}" for sha256, why in shared.failed.items()}
+    facts = (stand_in, *(observed[name] for name in ("reason", "sha256", "row")))
     reasons = [
-        stand_ins[sha256] if is_shared else _with_name(reason, footprints.get(row))
-        for is_shared, reason, sha256, row in zip(*(fact.to_pylist() for fact in facts), strict=True)
+        shared.reasons[sha256] if is_stand_in else _with(reason, asides.get(row) or unread.get(sha256))
+        for is_stand_in, reason, sha256, row in zip(*(fact.to_pylist() for fact in facts), strict=True)
     ]
-    verdicts = pc.if_else(shared, Verdict.PLACEHOLDER.value, observed["verdict"])
+    verdicts = pc.if_else(stand_in, Verdict.PLACEHOLDER.value, observed["verdict"])
     columns |= {"verdict": verdicts, "reason": reasons, "new_sha256": observed["sha256"]}
     return pa.table({name: columns[name] for name in schema.VERDICTS.names}).cast(schema.VERDICTS)
 
 
-def _with_name(reason: str, footprint: str | None) -> str:
-    return f"{reason}; the mark is {footprint}" if footprint else reason
+def _with(reason: str, aside: str | None) -> str:
+    return f"{reason}; {aside}" if aside else reason
 
 
 def _write_findings(folder: Path, found: Sequence[Found]) -> None:

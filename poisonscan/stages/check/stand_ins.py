@@ -53,10 +53,13 @@ class StandIns:
     Attributes:
         found: the findings.
         reasons: for the digest of each new picture that is a stand-in, why.
+        failed: for the digest of each new picture whose look could not be read, what went wrong. Only equal
+            bytes make it a stand-in.
     """
 
     found: tuple[Found, ...]
     reasons: Mapping[str, str]
+    failed: Mapping[str, str]
 
 
 def stand_ins(folder: Path, settings: JudgeSettings) -> StandIns:
@@ -67,10 +70,11 @@ def stand_ins(folder: Path, settings: JudgeSettings) -> StandIns:
         settings: how many URLs make a stand-in, and how near its copies must be.
     """
     with tables(folder, OBSERVED) as connection:
-        digests, looks = _looks(connection, settings)
-        leaders = [digests[leader] for leader in same_stand_in(looks, settings)]
+        looks, failed = _looks(connection, settings)
+        digests = [*looks, *failed]
+        leaders = [digests[leader] for leader in same_stand_in([*looks.values()], settings)] + [*failed]
         connection.register("led", pa.table({"sha256": pa.array(digests, pa.string()), "leader": leaders}))
-        plain = {digest for digest, look in zip(digests, looks, strict=True) if look.plain}
+        plain = {digest for digest, look in looks.items() if look.plain}
         shown = [
             row
             for row in rows_of(connection, _SHOWN)
@@ -81,17 +85,22 @@ def stand_ins(folder: Path, settings: JudgeSettings) -> StandIns:
     reasons = {
         digest: words[leader] for digest, leader in zip(digests, leaders, strict=True) if leader in words
     }
-    return StandIns(tuple(_found(shown, members)), reasons)
+    return StandIns(tuple(_found(shown, members)), reasons, failed)
 
 
-def _looks(connection: duckdb.DuckDBPyConnection, settings: JudgeSettings) -> tuple[list[str], list[Look]]:
-    """Digest and look of the new pictures that are compared."""
+def _looks(
+    connection: duckdb.DuckDBPyConnection, settings: JudgeSettings
+) -> tuple[dict[str, Look], dict[str, str]]:
+    """The looks of the new pictures that are compared, by digest, and why there is none of others."""
     connection.execute(_LOOKS, [settings.placeholder_looks])
-    digests, looks = [], []
+    looks: dict[str, Look] = {}
+    failed: dict[str, str] = {}
     for row in stream_of(connection, _GRIDS):
-        digests.append(row["sha256"])
-        looks.append(look_of(row["phash"], row["luma"], row["chroma"], row["urls"]))
-    return digests, looks
+        try:
+            looks[row["sha256"]] = look_of(row["phash"], row["luma"], row["chroma"], row["urls"])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the run for the other rows
+            failed[row["sha256"]] = f"{type(error).__name__}: {error}"
+    return looks, failed
 
 
 def _least(plain: set[str], leader: str, settings: JudgeSettings) -> int:
