@@ -7,8 +7,8 @@ damaged, and never a wrong row.
 
     python benchmarks/damage.py [--tries 200] [--seed 1]
 
-A full disk needs the right to mount a small tmpfs, a clock that jumps a C compiler; what is lacking is left
-out and named.
+Ctrl-C ends it with the tries so far. A full disk needs the right to mount a small tmpfs, a clock that jumps
+a C compiler; what is lacking is left out and named.
 """
 
 from __future__ import annotations
@@ -361,18 +361,21 @@ def main() -> int:
         fetch = FetchSettings(connect_to=web.address, timeout_s=60, retries=0, concurrency=4)
         config = Config(fetch=fetch, run=run)
         subjects = [of_snapshot(work, work / "images", config), of_check(work, web, urls, config)]
-        for number in range(asked.tries):
-            rng = random.Random(f"{asked.seed}:{number}")
-            name = list(done)[number % len(done)]
-            subject = subjects[number // len(done) % 2]
-            with tempfile.TemporaryDirectory(dir=work, prefix="try-", ignore_cleanup_errors=True) as folder:
-                ended = done[name](subject, Path(folder) / "out", rng)
-            counts[name][ended.how] += 1
-            if ended.how in {"WRONG", "STUCK"} or number % 20 == 0:
-                print(f"try {number}: {subject.name}, {name}: {ended.how}; {ended.said}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            for number in range(asked.tries):
+                rng = random.Random(f"{asked.seed}:{number}")
+                name = list(done)[number % len(done)]
+                subject = subjects[number // len(done) % 2]
+                with tempfile.TemporaryDirectory(
+                    dir=work, prefix="try-", ignore_cleanup_errors=True
+                ) as folder:
+                    ended = done[name](subject, Path(folder) / "out", rng)
+                counts[name][ended.how] += 1
+                if ended.how in {"WRONG", "STUCK"} or number % 20 == 0:
+                    print(f"try {number}: {subject.name}, {name}: {ended.how}; {ended.said}", flush=True)
     hows = ("right", "refused", "WRONG", "STUCK")
     show(
-        f"{asked.tries} runs that were harmed",
+        f"{sum(found.total() for found in counts.values())} runs that were harmed",
         ("harm", "tries", *hows),
         [(name, found.total(), *(found[how] for how in hows)) for name, found in counts.items()],
     )

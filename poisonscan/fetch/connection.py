@@ -106,6 +106,8 @@ class Connection(asyncio.Protocol):
         """Count what came, and read no more for now where that is too much."""
         if self.hold is None or self.hold.set(self.answer.n_bytes) or self._full or self.answer.ended:
             return
+        if not self.answer.has_head:
+            return  # who waits for a head does not wait for room, and a head is small
         self._full = True
         self.transport.pause_reading()
 

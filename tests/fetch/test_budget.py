@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from poisonscan.config.model import MEBIBYTE
 from poisonscan.fetch.budget import Budget, Hold
 from poisonscan.fetch.client import Fetcher
+from poisonscan.fetch.connection import Connection
 from poisonscan.records import Outcome
 
 from .conftest import Web, http, let_pass, settings_for
@@ -166,3 +167,42 @@ async def test_waiting_for_room_is_no_timeout(web: Web, turn: Callable[[float], 
         await fetcher.fetch_all([f"http://h{number}.example/p" for number in range(4)], keep)
     assert first.is_set()
     assert [result.outcome for result in results] == [Outcome.FETCHED] * 4
+
+
+class Reading(asyncio.Transport):
+    """A transport of which only whether it is read from matters."""
+
+    _paused = False
+
+    def is_reading(self) -> bool:
+        return not self._paused
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        self._paused = False
+
+
+async def test_a_head_in_pieces_is_read_although_there_is_no_room() -> None:
+    """Nobody waits for room before the head is there, so that a pause would last until the deadline."""
+    budget = Budget(10)
+    other = budget.hold()
+    other.set(20)
+    other.settle()
+    transport, connection = Reading(), Connection(limit=100)
+    connection.connection_made(transport)
+    connection.hold = budget.hold()
+    first, second = http(200, b"picture")[:20], http(200, b"picture")[20:]
+    connection.data_received(first)
+    assert transport.is_reading()
+    connection.data_received(second[:-3])
+    assert connection.answer.has_head
+    assert not transport.is_reading()
+    other.release()
+    rest = asyncio.create_task(connection.finish(connection.hold.room))
+    await asyncio.sleep(0)
+    assert transport.is_reading()
+    connection.data_received(second[-3:])
+    await rest
+    assert connection.answer.body == b"picture"

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from poisonscan.cli import main
-from poisonscan.config import Config, EmbedSettings, HuntSettings, RunSettings
+from poisonscan.config import Config, EmbedSettings, HuntSettings, JudgeSettings, RunSettings
 from poisonscan.errors import RunMismatchError, SettingsError, StorageError, UsageError
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.run import embed_pictures
 from poisonscan.stages.hunt.corpus import load
 from poisonscan.stages.hunt.run import hunt_dataset
 from poisonscan.store import schema
+from poisonscan.store.folder import RUN_DOCUMENT, read_document
 
 from .collecting import N_PICTURES, kept
 from .killing import rows_of, wait_until
@@ -155,6 +156,30 @@ def test_what_embed_wrote(collection: Collection, onnx: str, tmp_path: Path) -> 
     only = replace(CONFIG, hunt=HuntSettings(detectors="duplicates"))
     with pytest.raises(UsageError, match=r"none of the detectors can work: duplicates needs pictures"):
         hunt_dataset(emb, tmp_path / "none", config=only)
+
+
+def test_a_hunt_over_vectors_of_which_too_many_are_missing_is_incomplete(
+    collection: Collection, onnx: str, tmp_path: Path
+) -> None:
+    """And the same command goes on with it, also once `embed` has changed what it left."""
+    emb, run = tmp_path / "emb", tmp_path / "run"
+    strict = replace(CONFIG, judge=JudgeSettings(max_lost=0), hunt=HuntSettings(detectors="outliers"))
+    lenient = replace(strict, judge=JudgeSettings(max_lost=1))
+
+    def hunt(config: Config) -> tuple[str, str, dict[str, float]]:
+        summary = hunt_dataset(emb, run, config=config)
+        document = read_document(run, RUN_DOCUMENT)
+        assert document["identity"]["source_state"] == read_document(emb, "embed.json")["digest"]
+        return document["state"], summary.details["state"], summary.details["detector_seconds"]
+
+    assert embed_pictures(collection.images, emb, onnx, config=strict).exit_code == 3
+    assert hunt(strict)[:2] == ("incomplete", "incomplete")
+    assert hunt(strict) == ("incomplete", "incomplete", {})  # the detectors have answered
+    assert embed_pictures(collection.images, emb, onnx, config=lenient).exit_code == 0
+    state, said, asked = hunt(lenient)
+    assert (state, said, list(asked)) == ("finished", "finished", ["outliers"])
+    with pytest.raises(RunMismatchError, match=f"2 of its {N_PICTURES + 2} rows lack an answer"):
+        hunt_dataset(emb, run, config=strict)
 
 
 def test_killed_while_embedding_and_while_asking(

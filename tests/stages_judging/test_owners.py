@@ -9,12 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from poisonscan.config import JudgeSettings
+from poisonscan.config import Config, DomainSettings, JudgeSettings
 from poisonscan.domains.registration import Hands
 from poisonscan.errors import UsageError
 from poisonscan.records import Kind, Verdict
 from poisonscan.stages.check.owners import Known, known_domains, owner_in, write_domains
+from poisonscan.stages.domains.run import survey_domains
 from poisonscan.store import schema
+from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, open_folder
 from poisonscan.store.parts import write_table
 
 if TYPE_CHECKING:
@@ -149,7 +151,9 @@ def test_a_file_that_is_no_evidence(tmp_path: Path) -> None:
     assert known_domains(None, {}) == Known()
 
 
-def test_a_domain_whose_pictures_all_fail_in_one_way_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("anew", [False, True], ids=["check", "domains RUN"])
+def test_a_domain_whose_pictures_all_fail_in_one_way_at_once(tmp_path: Path, *, anew: bool) -> None:
+    """Told by a check, and by `domains` that judges it anew, in the same words."""
     lines = [
         *[("hides.test", Verdict.UNREACHABLE, "protocol_error", "then")] * 3,
         ("hides.test", Verdict.NO_BASELINE, "fetched", None),  # it had no picture then, and tells nothing
@@ -162,13 +166,17 @@ def test_a_domain_whose_pictures_all_fail_in_one_way_at_once(tmp_path: Path) -> 
         *[("few.test", Verdict.UNREACHABLE, "protocol_error", "then")] * 2,
         *[(None, Verdict.UNREACHABLE, "protocol_error", "then")] * 5,
     ]
-    write_run(tmp_path, [(domain, verdict) for domain, verdict, _, _ in lines])
-    path = tmp_path / "verdicts" / "00000.parquet"
+    run = tmp_path / "run"
+    with open_folder(run, RUN_DOCUMENT, {"command": "check"}) as folder:
+        folder.update(state=FINISHED, snapshot={"created_at": SINCE.isoformat()})
+    write_run(run, [(domain, verdict) for domain, verdict, _, _ in lines])
+    path = run / "verdicts" / "00000.parquet"
     rows = pq.ParquetFile(path).read().to_pylist()
     for row, (_, _, outcome, old) in zip(rows, lines, strict=True):
-        row |= {"outcome": outcome, "old_sha256": old}
+        url = f"http://{domain}/{row['row']}.jpg" if (domain := row["domain"]) else ""
+        row |= {"outcome": outcome, "old_sha256": old, "url": url}
     write_table(pa.Table.from_pylist(rows, schema=schema.VERDICTS), path)
-    found = judged(tmp_path)
+    found = _judged_anew(run) if anew else judged(run)
     assert {domain for domain, row in found.items() if row["swap_suspected"]} == {"hides.test", "broken.test"}
     words = "all 3 pictures served on 2025-02-11 fail in one way now: protocol error"
     assert words in found["hides.test"]["reasons"]
@@ -176,3 +184,10 @@ def test_a_domain_whose_pictures_all_fail_in_one_way_at_once(tmp_path: Path) -> 
         "all 5 pictures served on 2025-02-11 fail in one way now: dns not found"
     ]
     assert found["mixed.test"]["warnings"] == found["partly.test"]["warnings"] == []
+
+
+def _judged_anew(run: Path) -> dict[str | None, Any]:
+    """The table that `domains` makes of a run without asking anybody."""
+    out = run.with_name("domains.parquet")
+    survey_domains(str(run), out, config=Config(domains=DomainSettings(offline=True)))
+    return {row["domain"]: row for row in pq.ParquetFile(out).read().to_pylist()}

@@ -57,13 +57,14 @@ _MARKS = """
     WHERE kind = ? GROUP BY domain, finding_id ORDER BY n DESC, finding_id
 """
 _LOST = ", ".join(f"'{verdict.value}'" for verdict in Verdict if verdict.group is Group.LOST)
-_ONE_FAILURE = f"""
-    SELECT domain, any_value(kind) AS kind, count(*) AS n FROM (
+ONE_FAILURE = f"""
+    SELECT domain, any_value(kind) AS failure, count(*) AS failed FROM (
         SELECT domain, verdict,
             CASE WHEN coalesce(outcome, 'fetched') = 'fetched' THEN verdict ELSE outcome END AS kind
         FROM verdicts WHERE old_sha256 IS NOT NULL)
     GROUP BY domain HAVING bool_and(verdict IN ({_LOST})) AND count(DISTINCT kind) = 1
 """  # noqa: S608 - all our own names
+"""Domains all of whose rows had a picture then and fail in one way now, over a view `verdicts`."""
 _JOINED = f"""
     SELECT * FROM (SELECT DISTINCT domain FROM verdicts)
     JOIN (SELECT domain, {_READ} FROM known) USING (domain)
@@ -130,9 +131,7 @@ def write_domains(folder: Path, since: str, settings: JudgeSettings, known: Know
             _view(connection, "known", known.file)
             evidence = {row["domain"]: with_instants(row, _INSTANTS) for row in rows_of(connection, _JOINED)}
         marks = _marks(connection, folder)
-        failures = {
-            row["domain"]: OneFailure(row["kind"], row["n"]) for row in rows_of(connection, _ONE_FAILURE)
-        }
+        failures = {row["domain"]: failure_in(row) for row in rows_of(connection, ONE_FAILURE)}
     total = sum(row[verdict.value] for row in grouped for verdict in Verdict)
     table = [
         _line(row, evidence.get(row["domain"]), failures.get(row["domain"]), total, since, settings, known)
@@ -194,6 +193,11 @@ def judged(
         "warnings": list(warnings(counts, owner, since, settings, failure)),
         **{verdict.value: counts.get(verdict, 0) for verdict in Verdict},
     }
+
+
+def failure_in(row: Row) -> OneFailure | None:
+    """In which way all pictures of a domain fail, from its line with the columns of `ONE_FAILURE`."""
+    return OneFailure(row["failure"], row["failed"]) if row["failure"] is not None else None
 
 
 def owner_in(row: Row, since: datetime | None) -> Owner:

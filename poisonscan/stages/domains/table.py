@@ -22,7 +22,7 @@ from poisonscan.domains.registration import Owner, owner_of, reregistration
 from poisonscan.fetch.url import is_sold
 from poisonscan.files import beside
 from poisonscan.records import Verdict
-from poisonscan.stages.check.owners import BY_DOMAIN, VERDICTS, judged
+from poisonscan.stages.check.owners import BY_DOMAIN, ONE_FAILURE, VERDICTS, failure_in, judged
 from poisonscan.stages.domains.lookups import answers
 from poisonscan.stages.domains.streaming import streamed
 from poisonscan.store import schema
@@ -78,7 +78,9 @@ def write_table(
         parts = sorted((run / VERDICTS).glob("[0-9]*.parquet")) if run else []
         if parts:
             _view(connection, VERDICTS, parts)
-            connection.execute(f"CREATE VIEW judged AS {BY_DOMAIN}")
+            connection.execute(f"CREATE VIEW tallied AS {BY_DOMAIN}")
+            connection.execute(f"CREATE VIEW failing AS {ONE_FAILURE}")
+            connection.execute(_JUDGED)
         else:
             connection.execute("CREATE VIEW judged AS SELECT NULL::VARCHAR AS domain WHERE false")
         [(total,)] = connection.execute("SELECT coalesce(sum(rows), 0) FROM hosts").fetchall()
@@ -109,7 +111,7 @@ def _line(row: Row, total: int, setting: Setting, has_verdicts: bool) -> Row:  #
     if has_verdicts:
         counts = {verdict: int(row[verdict.value] or 0) for verdict in Verdict}
         since = setting.since.date().isoformat() if setting.since else "then"
-        line |= judged(counts, since, setting.judge, owner)
+        line |= judged(counts, since, setting.judge, owner, failure_in(row))
         return line | {"swap_suspected": line["swap_suspected"] and row["domain"] is not None}
     return line | {"reasons": [change.words for change in owner.changes]}
 
@@ -203,6 +205,10 @@ _DEAD = ", ".join(
 )
 _OLD = ("dns", "addresses", "nameservers", "mx", "soa", "parked_by", "registration", "registrar",
         "registry_status", "tls_issuer")  # fmt: skip
+_JUDGED = """
+    CREATE VIEW judged AS SELECT t.*, f.failure, f.failed FROM tallied AS t
+    LEFT JOIN failing AS f ON f.domain IS NOT DISTINCT FROM t.domain
+"""
 _JOINED = f"""
 WITH seen AS (
     SELECT h.domain, h.host, h.rows, coalesce(a.state, d.state) AS state, a.addresses

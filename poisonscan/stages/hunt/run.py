@@ -23,6 +23,7 @@ from poisonscan.hunt.merge import merge
 from poisonscan.hunt.model import Need
 from poisonscan.reporting.html import write_report
 from poisonscan.stages.common import Summary, counts_on_disk, on_this_machine, pace
+from poisonscan.stages.completion import enough, unanswered
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.run import (
     EMBED_DOCUMENT,
@@ -38,7 +39,15 @@ from poisonscan.stages.hunt.found import forget_found, found_path, read_found, w
 from poisonscan.stages.hunt.writing import write_findings
 from poisonscan.stages.rows import Done, close_rows, progress_of, require_complete
 from poisonscan.stages.watch import Silent, Watch
-from poisonscan.store.folder import FINISHED, RUN_DOCUMENT, SETTLED, Folder, open_folder, read_document
+from poisonscan.store.folder import (
+    FINISHED,
+    INCOMPLETE,
+    RUN_DOCUMENT,
+    SETTLED,
+    Folder,
+    open_folder,
+    read_document,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
     from poisonscan.stages.embed.run import Embedding
 
 WORK = "work"
+_STATE = "source_state"
 
 
 def hunt_dataset(
@@ -86,14 +96,15 @@ def hunt_dataset(
     job = _job(source, out, encoder, kind, describing)
     if encoder or job.embedding is None:
         require("hunt", "hunting with vectors", "faiss")
-    identity = {"command": "hunt", **job.identity(config), "hunt": as_dict(config)["hunt"]}
+    identity = {"command": "hunt", **job.identity(config, out), "hunt": as_dict(config)["hunt"]}
     _refuse_idle(chosen, vectors=bool(encoder) or job.embedding is None, pixels=job.embedding is not None)
     with open_folder(out, RUN_DOCUMENT, identity) as folder:
         if folder.finished:
-            if job.embedding is not None:  # else the rows are not its own
-                require_complete(folder, folder.document["counts"], config)
+            require_complete(folder, folder.document["counts"], config)
             return _summary_of(folder)
         done = None
+        if job.embedding is None:
+            _follow_source(folder, job.state)
         if job.embedding is not None:
             done = embed_missing(folder, job.embedding, config, watch, squares=True)
             if done.asked_again:
@@ -115,21 +126,30 @@ class _Job:
     Attributes:
         source: as named.
         embedding: of the pictures; None for what is embedded already.
+        state: digest of what is embedded already.
     """
 
     source: Path
     embedding: Embedding | None
+    state: str = ""
 
     def vectors(self, out: Path) -> Path:
         """The folder that holds the vectors."""
         return out if self.embedding is not None else self.source
 
-    def identity(self, config: Config) -> dict[str, object]:
-        """What a run must have been started with to be continued."""
+    def identity(self, config: Config, out: Path) -> dict[str, object]:
+        """What a run must have been started with to be continued.
+
+        An incomplete hunt is continued although its source has changed: what it lacked may have come.
+        """
         if self.embedding is not None:
             return self.embedding.identity(config)
-        document = read_document(self.source, EMBED_DOCUMENT)
-        return {"source": str(self.source.resolve()), "source_state": document["digest"]}
+        state = self.state
+        if (out / RUN_DOCUMENT).exists():
+            begun = read_document(out, RUN_DOCUMENT)
+            if begun["state"] == INCOMPLETE:
+                state = begun["identity"].get(_STATE, state)
+        return {"source": str(self.source.resolve()), _STATE: state}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +172,18 @@ def _job(source: Path, out: Path, encoder: str | None, kind: str | None, describ
         return _Job(source, embedding_of(source, out, encoder, kind=kind, describing=describing))
     if encoder or describing != Descriptions():
         raise UsageError(f"SOURCE {source} is embedded already: leave out --encoder, captions and labels")
-    if read_document(source, EMBED_DOCUMENT)["state"] not in SETTLED:
+    document = read_document(source, EMBED_DOCUMENT)
+    if document["state"] not in SETTLED:
         raise UsageError(f"SOURCE {source} is unfinished; repeat the command that started it")
-    return _Job(source, None)
+    return _Job(source, None, document["digest"])
+
+
+def _follow_source(folder: Folder, state: str) -> None:
+    """Forget what detectors said of a source that has changed since."""
+    identity = folder.document["identity"]
+    if identity[_STATE] != state:
+        forget_found(folder.path)
+        folder.update(identity={**identity, _STATE: state})
 
 
 def _ask_all(
@@ -262,7 +291,9 @@ def _close(
     if done is not None:
         close_rows(folder, done, VECTORS, config, finished_at=now(), counts=summary.counts)
     else:
-        folder.update(state=FINISHED, finished_at=now(), counts=summary.counts)
+        missing, rows = unanswered(summary.counts), sum(summary.counts.values())
+        complete = enough(missing, rows, config.judge.max_lost)
+        folder.update(state=FINISHED if complete else INCOMPLETE, finished_at=now(), counts=summary.counts)
     asked_again = done.asked_again if done else 0
     summary = dataclasses.replace(
         summary, details={**summary.details, "state": folder.state, "asked_again": asked_again}
