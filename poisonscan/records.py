@@ -280,6 +280,8 @@ class Fingerprint:
             the picture was decoded at less than its full size, and in older snapshots.
         colours: that the file uses, up to 256 and not of grey alone. None where there are more, and in older
             snapshots.
+        quantum: a JPEG's quantiser of the mean of a block of luma, in eighths of a grey level. None of other
+            formats, and in older snapshots.
     """
 
     sha256: str
@@ -297,6 +299,7 @@ class Fingerprint:
     renderings: bytes | None = field(default=None, repr=False)
     fine: bytes | None = field(default=None, repr=False)
     colours: int | None = None
+    quantum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

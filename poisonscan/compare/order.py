@@ -26,6 +26,12 @@ def quantile(values: Array, share: float) -> float:
     return nth(values, int(share * (values.size - 1)))
 
 
+def rank_correlation(first: Array, second: Array) -> float:
+    """Spearman's, -1..1, of at least two values each; equal ones rank in the order in which they stand."""
+    ranks = [np.argsort(np.argsort(values, axis=None)) for values in (first, second)]
+    return float(np.corrcoef(ranks)[0, 1])
+
+
 def median(values: Array) -> float:
     """As `np.median`; of at least one value."""
     ordered = _ordered(values)

@@ -44,11 +44,15 @@ if TYPE_CHECKING:
 _FAR_OFF = 1.5  # of the misfit up to which it is the same picture: beyond, a closer look changes nothing
 _RESTLESS = 0.25  # score from which it is asked whether a picture is warped: none that were had less than 0.4
 _BY_LIGHT = 0.5  # of the misfit that the fine model must leave for the pictures to lie as they are
+_HALF = 0.5  # of the strength from which a picture is toned, from which curves explain a disturbed whole
 _CLEARLY = 1.5  # local score of a stamp under strong toning
 _PALETTE = 256  # colours, the most that are counted
 _MANY = 1 << 24  # of a picture whose colours are not
 _COARSEST = 64  # colours from which on no threshold is raised further
-_ROUNDED = 1.6, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
+_COARSE_LUMA, _COARSE_CHROMA = 0.5, 2.5  # times what energies may be more at a quantum of _COARSEST_JPEG
+_COARSEST_JPEG = 80  # eighths of a grey level: quality 10
+_COARSE = 0.017  # grey levels that each eighth of one leaves in quiet squares; most of 65 JPEGs of quality 10
+_ROUNDED = 2.5, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,13 @@ class Measurement:
 
         A place that stands out of that must do so clearly: the steeper a curve, the less is known of it.
         """
-        if self.tone is None or (self.tone.excess < 1 and (not self.judged.fine or self.scores.innocent)):
+        if self.tone is None:
             return False
+        if self.tone.excess < 1:
+            # An equalised picture, say: what such curves leave is no pattern of somebody's.
+            far = self.judged.fine or (self.tone.excess >= _HALF and self.scores.overall >= 1)
+            if not far or self.scores.innocent:
+                return False
         return self.scores.local < _CLEARLY or self.scores.overall >= self.scores.local
 
 
@@ -147,7 +156,7 @@ def measure(
         detail: gives that of the new picture while it is at hand; asked only where the pictures do not
             agree as they are. Without it what lies across the old cells is interpolated.
     """
-    settings = _for_colours(old.colours, new.colours, settings)
+    settings = _for_quantum(old.quantum, new.quantum, _for_colours(old.colours, new.colours, settings))
     before, after = unpack(old), unpack(new)
     plain = Reading(as_they_are(before.luma, after.luma), before, after)
     close = close_scores(before, after, settings)
@@ -208,6 +217,27 @@ def _reduction(reading: Reading, old: Fingerprint, new: Fingerprint) -> int:
     return 1 << max(round(math.log2(now / then)), 0)
 
 
+def _for_quantum(old: int | None, new: int | None, settings: CompareSettings) -> CompareSettings:
+    """The settings, with more of a veil allowed where one of the pictures is a coarse JPEG.
+
+    Rounding the means of blocks moves quiet and busy places alike, as smooth noise does, and by as much as
+    the file says. Who hides noise there has to write such a coarse file.
+
+    Args:
+        old: the quantum of the picture as it was, `Fingerprint.quantum`.
+        new: that which it has now.
+        settings: for pictures that were not rounded.
+    """
+    coarsest = max(old or 0, new or 0)
+    if not coarsest:
+        return settings
+    share = min(coarsest / _COARSEST_JPEG, 1.0) ** 2
+    raised: Any = _raised(settings, 1 + _COARSE_LUMA * share, 1 + _COARSE_CHROMA * share)
+    veil = math.hypot(settings.veil_levels, _COARSE * coarsest)
+    energy = settings.global_energy * (1 + _COARSE_CHROMA * share)
+    return dataclasses.replace(settings, **raised | {"veil_levels": veil, "global_energy": energy})
+
+
 def _for_colours(old: int | None, new: int | None, settings: CompareSettings) -> CompareSettings:
     """The settings, with higher thresholds where one of the pictures is the other reduced to few colours.
 
@@ -224,9 +254,15 @@ def _for_colours(old: int | None, new: int | None, settings: CompareSettings) ->
         return settings
     fewer = (_PALETTE / max(fewest, _COARSEST)) ** (2 / 3) if fewest == new else 1.0
     luma, chroma = (fewer * factor for factor in _ROUNDED)
+    return dataclasses.replace(settings, **_raised(settings, luma, chroma))
+
+
+def _raised(settings: CompareSettings, luma: float, chroma: float) -> dict[str, Any]:
+    """All thresholds of energy, so many times as high."""
     names = [item.name for item in dataclasses.fields(settings) if "energy" in item.name]
-    raised: Any = {name: getattr(settings, name) * (chroma if "chroma" in name else luma) for name in names}
-    return dataclasses.replace(settings, **raised)
+    factors = {"chroma": chroma, "texture": luma * luma}  # dithering is texture
+    kinds = {name: next((kind for kind in factors if kind in name), "") for name in names}
+    return {name: getattr(settings, name) * factors.get(kind, luma) for name, kind in kinds.items()}
 
 
 def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:

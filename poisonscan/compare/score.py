@@ -100,6 +100,9 @@ def scores(reading: Reading, toning: Toning, settings: CompareSettings, *, toned
     least = settings.global_energy * (_MOVED if framed or texture.moved(fit.window) else 1.0)
     side = min(GLOBAL_SIDE, *luma.difference.shape)
     energy = disturbance(*luma.means(side, toned=toned), gain) / least
+    if mean(energy) >= 1:
+        levels = reading.coarse.luma[fit.rows, fit.columns]
+        energy = disturbance(*luma.less_steps(levels).means(side, toned=toned), gain) / least
     grain = 0.0
     if common:
         grain = texture.grain(common) / settings.grain_energy

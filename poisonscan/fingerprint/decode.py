@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL
 from PIL import ExifTags, Image, ImageOps, features
+from PIL.JpegImagePlugin import JpegImageFile
 
 from poisonscan.fingerprint.detail import Detail, Looks, detail_of
 from poisonscan.fingerprint.essence import EXIF_ERRORS, bytes_essence, contested, essence
@@ -77,7 +78,7 @@ class Decoded:
         width, height: as stored, pixels.
         shown: its renderings, the main one first; one for nearly all files.
         body: the bytes.
-        colours: as in `Fingerprint`.
+        colours, quantum: as in `Fingerprint`.
     """
 
     digests: Mapping[str, str]
@@ -89,6 +90,7 @@ class Decoded:
     shown: tuple[Shown, ...]
     body: bytes = field(repr=False)
     colours: int | None = None
+    quantum: int | None = None
 
     @property
     def main(self) -> Shown:
@@ -186,6 +188,7 @@ def _remembered(
         decoder=decoder_version(),
         renderings=_differing(picture, b"".join(grids), others) if others else b"",
         colours=picture.colours,
+        quantum=picture.quantum,
     )
 
 
@@ -236,6 +239,7 @@ def decoded(body: bytes, published: Published, max_pixels: int) -> Decoded | Dec
             width=width,
             height=height,
             colours=few_colours(image),  # before an animation is moved on
+            quantum=_quantum(image),
             shown=_shown(image, width, height),
             body=body,
         )
@@ -256,6 +260,15 @@ def _measured(
     # Takes two thirds of the time of np.asarray.
     pixels = np.frombuffer(working.tobytes(), np.uint8).reshape(working.height, working.width, 3)
     return Shown(rendering, orientation, means_of(pixels, extent), pixels, extent)
+
+
+def _quantum(image: Image.Image) -> int | None:
+    """As `Fingerprint.quantum`."""
+    if not isinstance(image, JpegImageFile):
+        return None
+    _, _, _, table = image.layer[0]
+    coefficients = image.quantization.get(table)
+    return int(coefficients[0]) if coefficients else None
 
 
 def few_colours(image: Image.Image) -> int | None:

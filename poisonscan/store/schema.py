@@ -54,6 +54,7 @@ FINGERPRINT = [
     pa.field("renderings", pa.binary()),
     pa.field("fine", pa.binary()),
     pa.field("colours", pa.int16()),
+    pa.field("quantum", pa.int32()),
 ]
 JUDGEMENT = [
     pa.field("verdict", pa.string(), nullable=False),
@@ -78,6 +79,7 @@ LATER = frozenset(
         "renderings",
         "fine",
         "colours",
+        "quantum",
         "rendering",
         "weak_baseline",
         "turn",
