@@ -251,7 +251,7 @@ def on_luma(chroma: Array) -> Array:
 def beyond(z: Array) -> Array:
     """E[max(x - z, 0)] of a standard normal x."""
     excess = np.where(z < -_FAR, -z, 0.0)
-    near = np.abs(z) < _FAR
+    near = np.abs(z) <= _FAR
     z = z[near]
     excess[near] = np.exp(-z * z / 2) / math.sqrt(2 * math.pi) - z * scipy.special.ndtr(-z)
     return excess
