@@ -52,7 +52,7 @@ _COARSEST = 64  # colours from which on no threshold is raised further
 _COARSE_LUMA, _COARSE_CHROMA = 0.5, 2.5  # times what energies may be more at a quantum of _COARSEST_JPEG
 _COARSEST_JPEG = 80  # eighths of a grey level: quality 10
 _COARSE = 0.017  # grey levels that each eighth of one leaves in quiet squares; most of 65 JPEGs of quality 10
-_ROUNDED = 2.5, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
+_ROUNDED = 1.6, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
 
 
 @dataclass(frozen=True)
@@ -260,9 +260,7 @@ def _for_colours(old: int | None, new: int | None, settings: CompareSettings) ->
 def _raised(settings: CompareSettings, luma: float, chroma: float) -> dict[str, Any]:
     """All thresholds of energy, so many times as high."""
     names = [item.name for item in dataclasses.fields(settings) if "energy" in item.name]
-    factors = {"chroma": chroma, "texture": luma * luma}  # dithering is texture
-    kinds = {name: next((kind for kind in factors if kind in name), "") for name in names}
-    return {name: getattr(settings, name) * factors.get(kind, luma) for name, kind in kinds.items()}
+    return {name: getattr(settings, name) * (chroma if "chroma" in name else luma) for name in names}
 
 
 def _verdict(found: Measurement, settings: CompareSettings) -> Comparison:
