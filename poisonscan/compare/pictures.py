@@ -52,7 +52,7 @@ _COARSEST = 64  # colours from which on no threshold is raised further
 _COARSE_LUMA, _COARSE_CHROMA = 0.5, 2.5  # times what energies may be more at a quantum of _COARSEST_JPEG
 _COARSEST_JPEG = 80  # eighths of a grey level: quality 10
 _COARSE = 0.017  # grey levels that each eighth of one leaves in quiet squares; most of 65 JPEGs of quality 10
-_ROUNDED = 1.6, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
+_ROUNDED = 2.5, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
 
 
 @dataclass(frozen=True)
