@@ -32,7 +32,11 @@ NEEDED, OPTIONAL = {"list", "snapshot", "out"}, {"encoder", "captions", "ask"}
 
 
 def full_audit(asked: dict[str, Any], config: Config) -> int:
-    """Run every stage and tell of all on one page; give the exit code."""
+    """Run every stage and tell of all on one page; give the exit code.
+
+    Raises:
+        PoisonscanError: a stage cannot be finished; its exit code says why.
+    """
     then, out = Path(asked["snapshot"]), Path(asked["out"])
     taken = poisonscan.snapshot(asked["list"], then, keep_bytes=True, config=config)
     if taken.exit_code:

@@ -6,14 +6,14 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from poisonscan.errors import CRASHED, PoisonscanError
+from poisonscan.errors import CRASHED, IncompleteError, PoisonscanError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from poisonscan.stages.common import Summary
 
-_FINDINGS, _INCOMPLETE = 1, 3
+_WORST_FIRST = 1, IncompleteError.exit_code
 
 
 def exit_code_of(name: str, work: Callable[[], int]) -> int:
@@ -37,4 +37,4 @@ def exit_code_of(name: str, work: Callable[[], int]) -> int:
 def worst_exit_code(summaries: Iterable[Summary]) -> int:
     """The exit code of several stages together: findings win over incompleteness, which wins over clean."""
     codes = {summary.exit_code for summary in summaries}
-    return next((code for code in (_FINDINGS, _INCOMPLETE) if code in codes), 0)
+    return next((code for code in _WORST_FIRST if code in codes), 0)

@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poisonscan.compare.align import pearson
 from poisonscan.compare.cells import hypotenuse, means, within
-from poisonscan.compare.order import median, quantile, rank_correlation
+from poisonscan.compare.order import median, quantile, ranks
 
 if TYPE_CHECKING:
     from poisonscan.compare.geometry import Array
 
 _QUANTILE, _NORMAL = 0.8, 1.2816  # the share of cells that sets the noise, and its place on a normal
 _LEAST_CELLS = 30  # fewer than this many cells say nothing about noise
-_TONED, _SHARPENED = (
-    2.0,
-    0.2,
-)  # grey levels, and share of the texture either way, that mean toning and filtering
+_TONED, _FILTERED = 2.0, 0.2  # grey levels, and share of the texture either way, that mean it was altered
 _TONED_AWAY = 0.3  # share of the extra noise of toned cells that curves leave everywhere
 _VEIL_SIDE, _ALIKE = 2, 1.2  # cells a side of squares, and by how much all may differ more than quiet ones
 _NINE_OF_TEN = 0.9
@@ -162,7 +160,7 @@ def veil(plane: Plane) -> float:
     usual = median(away)
     if usual > _ALIKE * quiet or quantile(away, _NINE_OF_TEN) > _EVEN * usual:
         return 0.0
-    related = rank_correlation(away, active)
+    related = pearson(ranks(away), ranks(active))  # Spearman's
     if abs(related) > _UNRELATED / math.sqrt(away.size):
         return 0.0
     return max(quiet - _TONED_AWAY * median(plane.toned), 0.0)
@@ -179,4 +177,4 @@ def unrest(toned: Array, gain: float) -> float:
         gain: by how much squared texture was scaled.
     """
     altered = abs(math.sqrt(max(gain, 0.0)) - 1)
-    return min(max(median(np.abs(toned)) / _TONED, altered / _SHARPENED), 1.0)
+    return min(max(median(np.abs(toned)) / _TONED, altered / _FILTERED), 1.0)

@@ -26,11 +26,10 @@ def quantile(values: Array, share: float) -> float:
     return nth(values, int(share * (values.size - 1)))
 
 
-def rank_correlation(first: Array, second: Array) -> float:
-    """Spearman's, -1..1, of at least two values each; equal ones rank in the order in which they stand."""
-    ranks = [np.argsort(np.argsort(values, axis=None)) for values in (first, second)]
-    centred = [its - its.mean() for its in ranks]
-    return float(np.sum(centred[0] * centred[1]) / np.sum(centred[0] ** 2))
+def ranks(values: Array) -> Array:
+    """(n,): the place of each value among all, from 0; equal ones rank in the order in which they stand."""
+    places: Array = np.argsort(np.argsort(values, axis=None)).astype(np.float64)
+    return places
 
 
 def median(values: Array) -> float:

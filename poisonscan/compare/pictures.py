@@ -119,11 +119,11 @@ class Measurement:
         """
         if self.tone is None:
             return False
-        if self.tone.excess < 1:
-            # An equalised picture, say: what such curves leave is no pattern of somebody's.
-            far = self.judged.fine or (self.tone.excess >= _HALF and self.scores.overall >= 1)
-            if not far or self.scores.innocent:
-                return False
+        # What the curves of an equalised picture, say, leave over all of it is no pattern of somebody's.
+        disturbed = self.tone.excess >= _HALF and self.scores.overall >= 1
+        by_curves = not self.scores.innocent and (self.judged.fine or disturbed)
+        if self.tone.excess < 1 and not by_curves:
+            return False
         return self.scores.local < _CLEARLY or self.scores.overall >= self.scores.local
 
 

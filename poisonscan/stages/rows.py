@@ -166,12 +166,17 @@ def close_rows(
     Raises:
         StorageError: it cannot be written.
     """
-    counts = done.counts
-    complete = enough(unanswered(counts) + also_missing, counts.total(), config.judge.max_lost)
+    state = state_after(done.counts, config, also_missing=also_missing)
     folder.sweep(kind)
-    folder.update(state=FINISHED if complete else INCOMPLETE, parts=done.digests, **facts)
-    if complete:
+    folder.update(state=state, parts=done.digests, **facts)
+    if state == FINISHED:
         remove_receipts(folder.path, kind)
+
+
+def state_after(counts: Mapping[str, int], config: Config, *, also_missing: int = 0) -> str:
+    """FINISHED if enough of the rows that were asked for answered, else INCOMPLETE; see `close_rows`."""
+    missing = unanswered(counts) + also_missing
+    return FINISHED if enough(missing, sum(counts.values()), config.judge.max_lost) else INCOMPLETE
 
 
 def require_complete(

@@ -23,7 +23,6 @@ from poisonscan.hunt.merge import merge
 from poisonscan.hunt.model import Need
 from poisonscan.reporting.html import write_report
 from poisonscan.stages.common import Summary, counts_on_disk, on_this_machine, pace
-from poisonscan.stages.completion import enough, unanswered
 from poisonscan.stages.embed.descriptions import Descriptions
 from poisonscan.stages.embed.run import (
     EMBED_DOCUMENT,
@@ -37,10 +36,9 @@ from poisonscan.stages.embed.task import VECTORS
 from poisonscan.stages.hunt.corpus import Loaded, load
 from poisonscan.stages.hunt.found import forget_found, found_path, read_found, write_found
 from poisonscan.stages.hunt.writing import write_findings
-from poisonscan.stages.rows import Done, close_rows, progress_of, require_complete
+from poisonscan.stages.rows import Done, close_rows, progress_of, require_complete, state_after
 from poisonscan.stages.watch import Silent, Watch
 from poisonscan.store.folder import (
-    FINISHED,
     INCOMPLETE,
     RUN_DOCUMENT,
     SETTLED,
@@ -105,7 +103,7 @@ def hunt_dataset(
         done = None
         if job.embedding is None:
             _follow_source(folder, job.state)
-        if job.embedding is not None:
+        else:
             done = embed_missing(folder, job.embedding, config, watch, squares=True)
             if done.asked_again:
                 forget_found(out)  # by detectors that saw fewer pictures
@@ -291,9 +289,8 @@ def _close(
     if done is not None:
         close_rows(folder, done, VECTORS, config, finished_at=now(), counts=summary.counts)
     else:
-        missing, rows = unanswered(summary.counts), sum(summary.counts.values())
-        complete = enough(missing, rows, config.judge.max_lost)
-        folder.update(state=FINISHED if complete else INCOMPLETE, finished_at=now(), counts=summary.counts)
+        state = state_after(summary.counts, config)
+        folder.update(state=state, finished_at=now(), counts=summary.counts)
     asked_again = done.asked_again if done else 0
     summary = dataclasses.replace(
         summary, details={**summary.details, "state": folder.state, "asked_again": asked_again}
