@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +50,7 @@ _PALETTE = 256  # colours, the most that are counted
 _MANY = 1 << 24  # of a picture whose colours are not
 _COARSEST = 64  # colours from which on no threshold is raised further
 _COARSE_LUMA, _COARSE_CHROMA = 0.5, 2.5  # times what energies may be more at a quantum of _COARSEST_JPEG
-_COARSEST_JPEG = 80  # eighths of a grey level: quality 10
+_COARSEST_JPEG = 80  # eighths of a grey level: quality 10, and the most that a file is believed
 _COARSE = 0.017  # grey levels that each eighth of one leaves in quiet squares; most of 65 JPEGs of quality 10
 _ROUNDED = 2.5, 5.0  # times the energy of luma, and of chroma, that 256 colours may leave
 
@@ -217,21 +217,23 @@ def _reduction(reading: Reading, old: Fingerprint, new: Fingerprint) -> int:
     return 1 << max(round(math.log2(now / then)), 0)
 
 
+@lru_cache(maxsize=256)  # nearly every pair asks, and there are few answers
 def _for_quantum(old: int | None, new: int | None, settings: CompareSettings) -> CompareSettings:
     """The settings, with more of a veil allowed where one of the pictures is a coarse JPEG.
 
     Rounding the means of blocks moves quiet and busy places alike, as smooth noise does, and by as much as
-    the file says. Who hides noise there has to write such a coarse file.
+    the file says. A file may lie: tables of 16 bits say anything, and one that is never used may be first.
+    So no more is believed than _COARSEST_JPEG.
 
     Args:
         old: the quantum of the picture as it was, `Fingerprint.quantum`.
         new: that which it has now.
         settings: for pictures that were not rounded.
     """
-    coarsest = max(old or 0, new or 0)
+    coarsest = min(max(old or 0, new or 0), _COARSEST_JPEG)
     if not coarsest:
         return settings
-    share = min(coarsest / _COARSEST_JPEG, 1.0) ** 2
+    share = (coarsest / _COARSEST_JPEG) ** 2
     raised: Any = _raised(settings, 1 + _COARSE_LUMA * share, 1 + _COARSE_CHROMA * share)
     veil = math.hypot(settings.veil_levels, _COARSE * coarsest)
     energy = settings.global_energy * (1 + _COARSE_CHROMA * share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from poisonscan.config import CompareSettings
 from poisonscan.fingerprint.decode import few_colours
 from poisonscan.records import Group, Verdict
 from poisonscan.redteam.pictures import draw
+from poisonscan.redteam.steps import View
+from poisonscan.redteam.subtle import smooth_noise
 from tests.compare.pairs import original, seen
 
 if TYPE_CHECKING:
@@ -51,6 +54,24 @@ def test_colours_are_counted_whatever_the_container(image_format: str) -> None:
     assert seen(body(reduced.convert("RGB"))).colours == used
     with Image.open(io.BytesIO(body(draw(0).convert("RGB")))) as whole:
         assert few_colours(whole) is None
+
+
+def test_a_jpeg_says_how_coarse_it_is() -> None:
+    image = draw(0).convert("RGB")
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=10)
+    assert seen(stream.getvalue()).quantum == 80
+    assert seen(body(image)).quantum is None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_file_that_claims_to_be_coarser_than_any_is_not_believed(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    edited = smooth_noise(40)(View(draw(seed).convert("RGB")), rng).image
+    old, new = seen(body(draw(seed).convert("RGB"))), seen(body(edited))
+    claims = [compare_pictures(old, replace(new, quantum=claimed), SETTINGS) for claimed in (80, 65535)]
+    assert claims[0] == claims[1]
+    assert claims[0].verdict.group is Group.SUSPICIOUS
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
