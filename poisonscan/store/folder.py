@@ -161,7 +161,7 @@ def _undo(path: Path, document_name: str) -> None:
 def _remove_temporaries(path: Path) -> None:
     """Remove what a killed process was writing; the lock is ours, so nobody is writing now."""
     with storage(path):
-        for pattern in (".*.tmp", "*/.*.tmp"):
+        for pattern in (".*.tmp", "*/.*.tmp", "*/*/.*.tmp"):
             for temporary in path.glob(pattern):
                 temporary.unlink()
 

@@ -92,7 +92,13 @@ def test_what_was_killed_while_it_wrote_the_first_document_is_begun_again(tmp_pa
 def test_temporaries_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     started(tmp_path)
     (tmp_path / "rows").mkdir()
-    for name in (".run.json.7.tmp", "rows/.00000.parquet.7.tmp", "rows/.00001.tmp"):
+    for name in (
+        ".run.json.7.tmp",
+        "rows/.00000.parquet.7.tmp",
+        "rows/.00001.tmp",
+        "work/found/.labels.json.7.tmp",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "rows" / "00000.parquet").touch()
     started(tmp_path)
